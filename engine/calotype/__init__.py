@@ -1,0 +1,1 @@
+"""Calotype: AI retouching that lives inside the image editor. The engine."""

@@ -1,0 +1,224 @@
+"""calotype: a sub-command for every operation, and some for the engine itself."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from calotype import catalogue
+from calotype.version import VERSION
+from calotype_wire import launch, params
+from calotype_wire.client import Client, Failed, Progress, Request, Result
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Exit status 0: done; 1: an error with a sentence; 2: wrong usage; 130: cancelled by Ctrl-C."""
+    try:
+        options = _parser().parse_args(arguments)
+        options.command(options)
+    except CalotypeError as failure:
+        if "--json" in (arguments or sys.argv):
+            print(json.dumps({"error": failure.code, "sentence": failure.sentence}))
+        print(failure.sentence, file=sys.stderr)
+        sys.exit(130 if failure.code == "CANCELLED" else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("calotype", description="AI retouching for old photos.")
+    parser.add_argument("--version", action="version", version=VERSION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for operation in catalogue.load_cached() or _discovered():
+        _add_operation(commands, operation)
+
+    listing = commands.add_parser("operations", help="list the operations and their parameters")
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(command=_operations)
+
+    serve = commands.add_parser("serve", help="run the engine (editors and commands start it by themselves)")
+    serve.add_argument("--unload-after", type=float, metavar="SECONDS", help="free the models when unused")
+    serve.add_argument("--exit-after", type=float, metavar="SECONDS", help="end when unused")
+    serve.add_argument("--stuck-after", type=float, metavar="SECONDS", help="end a model that says nothing")
+    serve.set_defaults(command=_serve)
+
+    stop = commands.add_parser("stop", help="end the engine that runs")
+    stop.set_defaults(command=_stop)
+
+    demo = commands.add_parser("demo", help="restore a photo and say what was gained")
+    demo.add_argument("photo", type=Path, nargs="?", help="a photo of yours; otherwise one that we aged")
+    demo.add_argument("--out", type=Path, default=Path("calotype-demo"), help="folder for the pictures")
+    demo.set_defaults(command=_demo)
+
+    train = commands.add_parser("train", help="train a model from a folder of photos")
+    train.add_argument("model", choices=["restorer"])
+    train.add_argument("--data", type=Path, required=True, help="folder of clean photos")
+    train.add_argument("--held-out", type=Path, help="folder of photos to judge by; otherwise --data")
+    train.add_argument("--run", type=Path, default=Path("runs/restorer"), help="folder for checkpoints and logs")
+    train.add_argument("--minutes", type=float, help="time to train")
+    train.add_argument("--steps", type=int, help="steps to train; repeats exactly")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
+    train.add_argument("--ship", action="store_true", help="make this engine use the result")
+    train.set_defaults(command=_train)
+    return parser
+
+
+def _discovered() -> list[params.Operation]:
+    from calotype import ops
+    from calotype.ops import declare
+
+    ops.discover()
+    catalogue.save_cached(declare.declared())
+    return declare.declared()
+
+
+def _add_operation(commands: Any, operation: params.Operation) -> None:
+    command = commands.add_parser(operation.name.replace("_", "-"), help=operation.help, description=operation.help)
+    command.add_argument("input", type=Path, help="a JPEG, PNG, TIFF or WebP picture")
+    command.add_argument("output", type=Path, help="the new picture; its suffix chooses the format")
+    command.add_argument("--selection", type=Path, help="a grey picture of the same size: white is changed, black is not")
+    command.add_argument("--json", action="store_true", help="print the result's facts as JSON")
+    for parameter in operation.parameters:
+        _add_parameter(command, parameter)
+    command.set_defaults(command=_run, operation=operation)
+
+
+def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter) -> None:
+    flag = "--" + parameter.name.replace("_", "-")
+    help = parameter.help
+    if isinstance(parameter, params.Number):
+        help += f" {parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip() + "."
+        if parameter.default is not None:
+            help += f" Default {parameter.default:g}."
+        kind: Any = int if parameter.whole else float
+        command.add_argument(flag, dest=parameter.name, type=kind, metavar="N", help=help.replace("%", "%%"))
+    elif isinstance(parameter, params.Toggle):
+        command.add_argument(flag, dest=parameter.name, action=argparse.BooleanOptionalAction, help=help)
+    elif isinstance(parameter, params.Choice):
+        command.add_argument(flag, dest=parameter.name, choices=[c[0] for c in parameter.choices], help=help)
+    else:
+        command.add_argument(flag, dest=parameter.name, help=help)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from calotype.image import files
+
+    operation: params.Operation = options.operation
+    values = {p.name: getattr(options, p.name) for p in operation.parameters}
+    given = {name: value for name, value in values.items() if value is not None}
+    operation.check(given)
+    document = files.read(options.input)
+    if document.note:
+        print(document.note, file=sys.stderr)
+    selection = _selection(options.selection, document.layer) if options.selection else None
+    request = Request(operation.name, [document.layer], given, selection, priority="batch")
+    result = run(request, options.json)
+    files.write(options.output, result.layers[0], document)
+    if options.json:
+        print(json.dumps({"output": str(options.output), **result.facts}))
+    else:
+        print(f"{options.output} ({result.facts['seconds']:.1f} s)")
+
+
+def _selection(path: Path, layer: Layer) -> Layer:
+    from calotype.image import files
+
+    mask = files.read(path).layer
+    if mask.format.channels != "G":
+        raise CalotypeError("BAD_FILE", f"{path.name} must be a grey picture without transparency.")
+    if (mask.width, mask.height) != (layer.width, layer.height):
+        raise CalotypeError(
+            "BAD_FILE", f"{path.name} must be as large as the picture, {layer.width} x {layer.height} pixels."
+        )
+    return replace(mask, profile=b"")
+
+
+def run(request: Request, quiet: bool) -> Result:
+    """Run a request on this user's engine, with a progress bar unless quiet. Ctrl-C cancels the job."""
+    from rich.progress import Progress as Bar
+
+    client = launch.engine("calotype command", sys.executable)
+    with Bar(transient=True, disable=quiet) as bar:
+        task = bar.add_task("Starting", total=1.0)
+        try:
+            for event in client.run(request):
+                if isinstance(event, Progress):
+                    bar.update(task, completed=event.fraction, description=event.stage)
+                elif isinstance(event, Failed):
+                    raise CalotypeError(event.code, event.sentence)
+                elif isinstance(event, Result):
+                    return event
+        except KeyboardInterrupt:
+            _cancel_all(client)
+            raise
+        finally:
+            client.close()
+    raise AssertionError("every job is answered")
+
+
+def _cancel_all(client: Client) -> None:
+    for job in client.jobs:
+        client.cancel(job)
+    for _ in range(40):
+        client.wait(0.05)
+        client.pump()
+        if not client.jobs:
+            return
+
+
+def _operations(options: argparse.Namespace) -> None:
+    operations = catalogue.load_cached() or _discovered()
+    if options.json:
+        print(json.dumps([operation.to_wire() for operation in operations], indent=1))
+        return
+    for operation in operations:
+        print(f"{operation.name.replace('_', '-')}: {operation.help}")
+        for parameter in operation.parameters:
+            print(f"  --{parameter.name.replace('_', '-')}: {parameter.help}")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from calotype import server
+
+    given = {"unload_s": options.unload_after, "exit_s": options.exit_after, "silence_s": options.stuck_after}
+    server.serve(server.Settings(**{key: value for key, value in given.items() if value is not None}))
+
+
+def _stop(options: argparse.Namespace) -> None:
+    print("The engine has ended." if launch.stop() else "No engine runs.")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from calotype import demo
+
+    demo.run(options.photo, options.out)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from safetensors.torch import load_file
+
+    from calotype.models import restorer, weights
+    from calotype.train import loop
+    from calotype.train.restorer import RestorerRecipe
+
+    if options.steps is None and options.minutes is None:
+        raise CalotypeError("BAD_PARAMETER", "Say how long to train: --minutes N or --steps N.")
+    schedule = loop.Schedule(options.steps, options.minutes)
+    held_out = options.held_out or options.data
+    device = loop.best_device()
+    best = loop.train(
+        RestorerRecipe(), options.data, held_out, options.run, schedule, options.seed, device, options.workers
+    )
+    print(f"The best weights are in {best}")
+    if options.ship:
+        weights.ship(load_file(best), restorer.CONTRACT)
+        print("This engine uses them from now on.")
+
+
+if __name__ == "__main__":
+    main()

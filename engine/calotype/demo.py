@@ -1,0 +1,57 @@
+"""A first look: restore one photo and say what was gained.
+
+The bundled photo is NASA's portrait of the astronaut Eileen Collins, public domain, from scikit-image.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from calotype import cli
+from calotype.image import files
+from calotype.image.metrics import psnr, ssim
+from calotype.train import degradations
+from calotype_wire.client import Request
+from calotype_wire.errors import CalotypeError
+
+PHOTO = Path(__file__).parent / "photos" / "astronaut.png"
+SEED = 1840  # the calotype's year
+
+
+def run(photo: Path | None, out: Path) -> None:
+    """Restore photo, or the bundled one after ageing it. Raises CalotypeError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CalotypeError("NOT_WRITTEN", f"{out} could not be made ({error.strerror}). Choose another with --out.") from error
+    before = photo
+    if before is None:
+        before = out / "before.png"
+        Image.fromarray(_to_bytes(degradations.age(_floats(PHOTO), np.random.default_rng(SEED)))).save(before)
+    document = files.read(before)
+    result = cli.run(Request("restore", [document.layer]), quiet=False)
+    after = out / "after.png"
+    files.write(after, result.layers[0], document)
+    print(f"before: {before.resolve()}\nafter:  {after.resolve()}")  # noqa: T201
+    if photo is None:
+        truth, old, new = (_tensor(_floats(path)) for path in (PHOTO, before, after))
+        print(  # noqa: T201
+            f"PSNR {psnr(old, truth):.2f} -> {psnr(new, truth):.2f} dB, "
+            f"SSIM {ssim(old, truth):.3f} -> {ssim(new, truth):.3f}"
+        )
+
+
+def _floats(path: Path) -> degradations.Array:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"), np.float32) / 255
+
+
+def _to_bytes(picture: degradations.Array) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+def _tensor(picture: degradations.Array) -> Tensor:
+    return torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]

@@ -1,0 +1,1 @@
+"""Pictures: files, wire bytes, colour, tiles, selections, metrics."""

@@ -1,0 +1,50 @@
+"""How close two pictures are."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+
+def psnr(a: Tensor, b: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB over all elements, peak 1.
+
+    a, b: same shape, 0..1. Returns inf where they are equal. Raises ValueError on unequal shapes.
+    """
+    _same_shape(a, b)
+    mse = torch.mean((a.double() - b.double()) ** 2).item()
+    return float("inf") if mse == 0 else float(-10 * torch.log10(torch.tensor(mse)).item())
+
+
+def ssim(a: Tensor, b: Tensor) -> float:
+    """Mean structural similarity, -1..1, per channel, valid windows only.
+
+    a, b: (B, C, H, W), 0..1, sides >= 11. Source: Wang et al. 2004, Gaussian window 11, sigma 1.5,
+    K = (0.01, 0.03). Raises ValueError on unequal shapes or sides below 11.
+    """
+    _same_shape(a, b)
+    if a.ndim != 4 or min(a.shape[-2:]) < 11:
+        raise ValueError("ssim needs (B, C, H, W) with sides of at least 11 pixels")
+    channels = a.shape[1]
+    offsets = torch.arange(11, dtype=torch.float32) - 5
+    gauss = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    gauss /= gauss.sum()
+
+    def blur(x: Tensor) -> Tensor:
+        x = conv2d(x, gauss.view(1, 1, 1, 11).expand(channels, 1, 1, 11), groups=channels)
+        return conv2d(x, gauss.view(1, 1, 11, 1).expand(channels, 1, 11, 1), groups=channels)
+
+    a, b = a.float(), b.float()
+    mean_a, mean_b = blur(a), blur(b)
+    var_a = blur(a * a) - mean_a**2
+    var_b = blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    score = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
+        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    )
+    return float(score.mean())
+
+
+def _same_shape(a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"shapes differ: {tuple(a.shape)} and {tuple(b.shape)}")

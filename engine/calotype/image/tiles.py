@@ -1,0 +1,108 @@
+"""Large pictures in overlapping tiles, blended with cosine ramps, in memory that does not grow with the picture."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from calotype.image.codec import Box
+from calotype_wire.errors import CalotypeError
+
+SIDE_PX = 1024
+SIDE_PX_MIN = 128
+
+
+def starts(length: int, side: int, overlap: int) -> list[int]:
+    """Where tiles begin along one axis; each overlaps the next by exactly overlap."""
+    step = side - overlap
+    return [step * i for i in range(max(1, math.ceil((length - overlap) / step)))]
+
+
+def ramp(overlap: int) -> Tensor:
+    """Weights (overlap,) of the later tile: half a cosine from 0 to 1."""
+    positions = (torch.arange(overlap, dtype=torch.float32) + 0.5) / overlap
+    return 0.5 - 0.5 * torch.cos(math.pi * positions)
+
+
+def process(
+    box: Box,
+    read: Callable[[Box], Tensor],
+    run: Callable[[Tensor], Tensor],
+    write: Callable[[Box, Tensor], None],
+    overlap: int,
+    multiple: int,
+    side: int = SIDE_PX,
+    needed: Callable[[Box], bool] = lambda box: True,
+    done: Callable[[float], None] = lambda fraction: None,
+) -> None:
+    """run over every tile of box; write gets whole rows of it, top to bottom, each row once.
+
+    read: a tile's picture (3, h, w). run: (1, 3, H, W) to the same, sides padded to multiple. needed: a
+    tile that is not needed passes as it was read. done: told the fraction after each tile; may raise to
+    stop. side and side - overlap must be multiples of multiple, so that strided networks see every tile
+    on the same grid.
+    """
+    columns = starts(box.width, side, overlap)
+    rows = starts(box.height, side, overlap)
+    weights = ramp(overlap)
+    tail: Tensor | None = None  # the last rows of the strip above, still to be blended
+    for row, top in enumerate(rows):
+        height = min(side, box.height - top)
+        strip = torch.empty(3, height, box.width)
+        for column, left in enumerate(columns):
+            width = min(side, box.width - left)
+            x, y = box.x0 + left, box.y0 + top
+            tile_box = Box(x, y, x + width, y + height)
+            tile = read(tile_box)
+            if needed(tile_box):
+                tile = _padded(run, tile, multiple)
+            if column:
+                old, new = strip[:, :, left : left + overlap], tile[:, :, :overlap]
+                tile[:, :, :overlap] = torch.lerp(old, new, weights)
+            strip[:, :, left : left + width] = tile
+            done((row * len(columns) + column + 1) / (len(rows) * len(columns)))
+        if tail is not None:
+            strip[:, :overlap] = torch.lerp(tail, strip[:, :overlap], weights[:, None])
+        finished = height if row == len(rows) - 1 else height - overlap
+        write(Box(box.x0, box.y0 + top, box.x1, box.y0 + top + finished), strip[:, :finished])
+        tail = strip[:, finished:].clone()
+
+
+def _padded(run: Callable[[Tensor], Tensor], tile: Tensor, multiple: int) -> Tensor:
+    height, width = tile.shape[1:]
+    right, bottom = -width % multiple, -height % multiple
+    mode = "reflect" if right < width and bottom < height else "replicate"
+    padded = pad(tile[None], (0, right, 0, bottom), mode=mode)
+    return run(padded)[0, :, :height, :width]
+
+
+def with_less_memory(attempt: Callable[[int], None], side: int = SIDE_PX) -> int:
+    """attempt(side), again with half the side whenever memory runs out; the side that worked.
+
+    Raises CalotypeError OUT_OF_MEMORY below SIDE_PX_MIN.
+    """
+    while side >= SIDE_PX_MIN:
+        try:
+            attempt(side)
+        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        else:
+            return side
+        # outside the except block: the traceback would keep the tensors alive (pytorch issue 18853)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        side //= 2
+    raise CalotypeError(
+        "OUT_OF_MEMORY",
+        "There is not enough memory for this filter. Close other programs, or select a smaller part.",
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text

@@ -1,0 +1,17 @@
+"""What the rest of the engine must know about a network to run it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contract:
+    """name: also the stem of its weights and card files. multiple: sides must be multiples of this many px.
+
+    halo_px: how far, in pixels, neighbours still matter visibly; tiles overlap by this much.
+    scale: output side over input side.
+    """
+
+    name: str
+    multiple: int
+    halo_px: int
+    scale: int = 1

@@ -1,0 +1,78 @@
+"""How an operation is declared: once, as a frozen dataclass whose fields are its parameters."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from calotype.ops.task import Task
+from calotype_wire import params
+
+C = TypeVar("C", bound=type)
+
+
+class Runnable(Protocol):
+    """What an operation's class provides."""
+
+    def run(self, task: Task) -> None: ...
+
+
+_declared: dict[str, tuple[params.Operation, type]] = {}
+
+
+def operation(label: str, help: str) -> Callable[[C], C]:
+    """Declare a frozen dataclass with a method run(task) as an operation; its name is the class name in snake case."""
+
+    def declare(cls: C) -> C:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        parameters = tuple(
+            dataclasses.replace(field.metadata["parameter"], name=field.name)
+            for field in dataclasses.fields(cls)
+        )
+        _declared[name] = (params.Operation(name, label, help, parameters), cls)
+        return cls
+
+    return declare
+
+
+def number(
+    label: str,
+    help: str,
+    default: float | None,
+    minimum: float = 0.0,
+    maximum: float = 100.0,
+    unit: str = "%",
+    whole: bool = False,
+) -> Any:
+    """A number field. default None: the engine decides unless the user does."""
+    kind = params.Number("", label, help, default, default is None, minimum, maximum, unit, whole)
+    return _field(kind)
+
+
+def toggle(label: str, help: str, default: bool) -> Any:
+    return _field(params.Toggle("", label, help, default))
+
+
+def choice(label: str, help: str, default: str, choices: dict[str, str]) -> Any:
+    """choices: value to label."""
+    return _field(params.Choice("", label, help, default, False, tuple(choices.items())))
+
+
+def text(label: str, help: str, default: str = "") -> Any:
+    return _field(params.Text("", label, help, default))
+
+
+def _field(parameter: params.Parameter) -> Any:
+    return dataclasses.field(default=parameter.default, metadata={"parameter": parameter})
+
+
+def declared() -> list[params.Operation]:
+    return [declaration for declaration, _ in _declared.values()]
+
+
+def build(name: str, values: dict[str, Any]) -> Runnable:
+    """The operation with its checked parameters. Raises CalotypeError UNKNOWN_OPERATION, BAD_PARAMETER."""
+    declaration = params.find(declared(), name)
+    cls = _declared[name][1]
+    result: Runnable = cls(**declaration.check(values))
+    return result

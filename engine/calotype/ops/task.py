@@ -1,0 +1,134 @@
+"""What an operation is given to work on, and where its results go."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calotype.image import tiles
+from calotype.image.codec import Box, Canvas, copy_of, with_alpha
+from calotype.image.selection import Selection
+from calotype.models import weights
+from calotype.models.contract import Contract
+from calotype.models.device import Device
+from calotype_wire.errors import CalotypeError
+
+Run = Callable[[nn.Module, Tensor], Tensor]
+
+
+class Task:
+    """One run of an operation. layers[0] is the one to work on.
+
+    allocate(name, size): memory for a result. progress(fraction, stage): tells the user; raises where the
+    user has cancelled.
+    """
+
+    def __init__(
+        self,
+        layers: list[Canvas],
+        selection: Selection | None,
+        into_alpha: bool,
+        device: Device,
+        allocate: Callable[[str, int], memoryview],
+        progress: Callable[[float, str], None],
+    ) -> None:
+        self.layers = layers
+        self.selection = selection
+        self.device = device
+        self.progress = progress
+        self.results: list[Canvas] = []
+        self.facts: dict[str, Any] = {}
+        self._into_alpha = into_alpha and selection is not None
+        self._allocate = allocate
+
+    def copy(self, source: Canvas, name: str) -> Canvas:
+        """A new result that starts as source's pixels."""
+        format = with_alpha(source.format) if self._into_alpha else source.format
+        shape = replace(source.shape, format=format, name=name)
+        data = self._allocate(f"out-{len(self.results)}", shape.total_bytes)
+        self.results.append(copy_of(source, shape, data))
+        return self.results[-1]
+
+    def retouch(self, network: nn.Module, contract: Contract, run: Run, stage: str, name: str) -> None:
+        """Run network over the selected part of the first layer, in tiles, into a new result.
+
+        run: turns the network and a picture (1, 3, H, W) into a picture of the same size.
+        Raises CalotypeError OUT_OF_MEMORY, BAD_RESULT, UNCHANGED.
+        """
+        source = self.layers[0]
+        target = self.copy(source, name)
+        box = source.box if self.selection is None else self.selection.box
+        around = _grown(box, contract.halo_px, contract.multiple, source.box)
+        if self._into_alpha:
+            _clear_alpha(target)
+        changed = lit = False
+
+        def on_tile(picture: Tensor) -> Tensor:
+            with self.device.inference():
+                restored = run(network, self.device.send(picture)).float().cpu()
+            if not bool(torch.isfinite(restored).all()):
+                raise CalotypeError(
+                    "BAD_RESULT", "The model's result was not a number. Nothing was changed; please report it."
+                )
+            return restored.clamp(0, 1)
+
+        def needed(tile: Box) -> bool:
+            return self.selection is None or bool(self.selection.mask(tile).any())
+
+        def write(rows: Box, picture: Tensor) -> None:
+            nonlocal changed, lit
+            mask = None if self.selection is None else self.selection.mask(rows)
+            row_changed, row_lit = target.write(rows, source, picture, mask, self._into_alpha)
+            changed, lit = changed or row_changed, lit or row_lit
+
+        def attempt(side: int) -> None:
+            tiles.process(
+                around,
+                source.picture,
+                on_tile,
+                write,
+                contract.halo_px,
+                contract.multiple,
+                side,
+                needed,
+                lambda fraction: self.progress(fraction, stage),
+            )
+
+        self.facts["tile_px"] = tiles.with_less_memory(attempt)
+        if not changed:
+            raise CalotypeError(
+                "UNCHANGED",
+                "The picture came back unchanged: there is nothing in it for this filter to improve. "
+                "Raise the strength, or choose another filter.",
+            )
+        if not lit and _lit(source, box):
+            raise CalotypeError("BAD_RESULT", "The model's result was black and was thrown away. Please report it.")
+
+
+@lru_cache(maxsize=8)
+def network(build: Callable[[], nn.Module], contract: Contract, device: Device) -> nn.Module:
+    """The network with its trained weights on device, loaded once. Raises CalotypeError BAD_WEIGHTS."""
+    loaded = build()
+    weights.load_into(loaded, contract)
+    return device.place(loaded)
+
+
+def _grown(box: Box, halo: int, multiple: int, limits: Box) -> Box:
+    """box with what the network must see around it, its corner on the network's grid."""
+    x0, y0 = (max(0, n - halo) // multiple * multiple for n in (box.x0, box.y0))
+    return Box(x0, y0, min(box.x1 + halo, limits.x1), min(box.y1 + halo, limits.y1))
+
+
+def _clear_alpha(canvas: Canvas) -> None:
+    canvas.native[..., -1] = 0
+
+
+def _lit(canvas: Canvas, box: Box) -> bool:
+    step = 256
+    return any(
+        bool((canvas.picture(Box(box.x0, y, box.x1, min(y + step, box.y1))) > 2 / 255).any())
+        for y in range(box.y0, box.y1, step)
+    )

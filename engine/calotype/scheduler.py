@@ -1,0 +1,106 @@
+"""Which job runs next: priorities, fair shares, previews superseded, limits. It knows no socket."""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import PRIORITIES
+
+QUEUE_MAX = 256
+CLIENT_QUEUE_MAX = 128
+
+Key = tuple[bytes, str]
+"""Client and job id: ids need to be unique within a client only."""
+
+
+@dataclass
+class Job:
+    """What the engine knows of a job from its submission to its release.
+
+    state: 'uploading', 'queued', 'running', 'done'. Times in monotonic seconds.
+    """
+
+    client: bytes
+    id: str
+    priority: str
+    supersedes: str
+    order: Any = None
+    state: str = "uploading"
+    cancelled_at: float | None = None
+    touched_at: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> Key:
+        return (self.client, self.id)
+
+
+class Scheduler:
+    """Jobs in their queues. Within a priority the clients take turns, and each client's jobs keep their order."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[Key, Job] = {}
+        self._turns: dict[str, OrderedDict[bytes, deque[Job]]] = {p: OrderedDict() for p in PRIORITIES}
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(list(self._jobs.values()))
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def get(self, client: bytes, job: str) -> Job | None:
+        return self._jobs.get((client, job))
+
+    def of(self, client: bytes) -> list[Job]:
+        return [job for job in self._jobs.values() if job.client == client]
+
+    def active(self) -> list[Job]:
+        """Not answered yet."""
+        return [job for job in self._jobs.values() if job.state != "done"]
+
+    def add(self, job: Job) -> list[Job]:
+        """Take job in; the older previews that it supersedes. Raises CalotypeError DUPLICATE_JOB, BUSY."""
+        if job.key in self._jobs:
+            raise CalotypeError("DUPLICATE_JOB", f"There is a job '{job.id}' already.")
+        active = self.active()
+        if len(active) >= QUEUE_MAX or sum(j.client == job.client for j in active) >= CLIENT_QUEUE_MAX:
+            raise CalotypeError("BUSY", "Too many jobs are waiting. Let some finish, then try again.")
+        older = [
+            j for j in active if job.supersedes and j.client == job.client and j.supersedes == job.supersedes
+        ]
+        self._jobs[job.key] = job
+        return older
+
+    def enqueue(self, job: Job) -> None:
+        job.state = "queued"
+        self._turns[job.priority].setdefault(job.client, deque()).append(job)
+
+    def next(self) -> Job | None:
+        """Take the next job out of its queue to run it."""
+        for turns in self._turns.values():
+            if turns:
+                client, waiting = next(iter(turns.items()))
+                job = waiting.popleft()
+                turns.move_to_end(client)
+                if not waiting:
+                    del turns[client]
+                job.state = "running"
+                return job
+        return None
+
+    def waiting(self) -> bool:
+        return any(self._turns.values())
+
+    def withdraw(self, job: Job) -> None:
+        """Take a queued job out of its queue."""
+        turns = self._turns[job.priority]
+        if job.client in turns and job in turns[job.client]:
+            turns[job.client].remove(job)
+            if not turns[job.client]:
+                del turns[job.client]
+
+    def forget(self, job: Job) -> None:
+        self.withdraw(job)
+        self._jobs.pop(job.key, None)

@@ -1,0 +1,118 @@
+"""The process that imports torch and runs jobs, one at a time, for the server that started it."""
+
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from calotype import ops, segments
+from calotype.image.codec import Canvas
+from calotype.image.selection import Selection
+from calotype.models import device as devices
+from calotype.ops import declare
+from calotype.ops.task import Task
+from calotype_wire import protocol
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Header, LayerShape
+
+log = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):  # noqa: N818 not an error
+    """The user wants this job no longer."""
+
+
+class Worker:
+    def __init__(self, endpoint: str, token: str, name: str, device: int, server: int) -> None:
+        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.plain_username = protocol.USER
+        self._socket.plain_password = token.encode()
+        self._socket.routing_id = name.encode()
+        self._socket.linger = 0
+        self._socket.connect(endpoint)
+        self._server = server
+        self._device = devices.choose(device)
+        self._cancelled: set[int] = set()
+
+    def run(self) -> None:
+        operations = [operation.to_wire() for operation in declare.declared()]
+        self._send({"type": "ready", "operations": operations, "devices": len(devices.names())})
+        while self._server_lives():
+            if self._socket.poll(1000):
+                header = protocol.unpack(self._socket.recv())
+                if header["type"] == "run":
+                    self._run_job(header)
+
+    def _server_lives(self) -> bool:
+        return os.name != "posix" or os.getppid() == self._server
+
+    def _send(self, header: Header) -> None:
+        self._socket.send(protocol.pack(header))
+
+    def _run_job(self, header: Header) -> None:
+        serial = header["serial"]
+        try:
+            answer = self._result(serial, header)
+        except CalotypeError as failure:
+            answer = {"type": "failed", "code": failure.code, "sentence": failure.sentence}
+        except Cancelled:
+            answer = {"type": "failed", "code": "CANCELLED", "sentence": "Cancelled."}
+        except Exception:  # the one broad except: a bug in an operation must not end the worker
+            log.exception("%s failed", header["operation"])
+            sentence = "Something went wrong inside the engine; the picture was not changed. Details are in the log."
+            answer = {"type": "failed", "code": "INTERNAL", "sentence": sentence}
+        self._send({"serial": serial, **answer})
+
+    def _result(self, serial: int, header: Header) -> Header:
+        operation = declare.build(header["operation"], header["parameters"])
+        shapes = [LayerShape.from_wire(layer) for layer in header["layers"]]
+        maps = [segments.open_map(Path(layer["path"]), False) for layer in header["layers"]]
+        selection = None
+        if header["selection"]:
+            selection = Selection(shapes.pop(), maps.pop(), shapes[0])
+        paths: list[str] = []
+
+        def allocate(name: str, size: int) -> memoryview:
+            path = segments.create([Path(folder) for folder in header["folders"]], name, size)
+            paths.append(str(path))
+            return segments.open_map(path, True)
+
+        said_at = 0.0
+
+        def progress(fraction: float, stage: str) -> None:
+            nonlocal said_at
+            while self._socket.poll(0):
+                message = protocol.unpack(self._socket.recv())
+                if message["type"] == "cancel" and message["serial"] == serial:
+                    raise Cancelled
+            if not self._server_lives():
+                sys.exit()
+            now = time.monotonic()
+            if now - said_at > 0.03:
+                said_at = now
+                self._send({"type": "progress", "serial": serial, "fraction": fraction, "stage": stage})
+
+        progress(0.0, "Starting")
+        layers = [Canvas(shape, data) for shape, data in zip(shapes, maps, strict=True)]
+        into_alpha = header["selection_to"] == "alpha"
+        task = Task(layers, selection, into_alpha, self._device, allocate, progress)
+        operation.run(task)
+        results: list[Any] = [canvas.shape.to_wire() for canvas in task.results]
+        facts = {"device": self._device.name, **task.facts}
+        return {"type": "result", "layers": results, "paths": paths, "facts": facts}
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    fields = json.loads(sys.stdin.read())
+    ops.discover()
+    Worker(**fields).run()
+
+
+if __name__ == "__main__":
+    main()

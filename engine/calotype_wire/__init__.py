@@ -1,0 +1,1 @@
+"""What the engine and the editors share: the wire, in the standard library and msgpack alone."""

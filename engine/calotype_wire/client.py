@@ -1,0 +1,316 @@
+"""An editor's side of the conversation with the engine. It never blocks the host's loop."""
+
+import itertools
+import os
+import select
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+
+from calotype_wire import params, protocol
+from calotype_wire.connection import Connection
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Header, Layer, LayerShape
+from calotype_wire.zmtp import Dealer
+
+PING_S = 0.5
+SILENCE_S = 3.0
+"""An engine that answers no ping for so long hangs."""
+
+FETCHES_AHEAD = 16
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The handshake is done."""
+
+    engine: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    operations: List[params.Operation]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """fraction: 0..1. seconds_left: None where nobody knows yet."""
+
+    job: str
+    fraction: float
+    stage: str
+    seconds_left: Optional[float]
+
+
+@dataclass(frozen=True)
+class Result:
+    job: str
+    layers: List[Layer]
+    facts: Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """code CANCELLED where the user wanted it so. job: None where the message belongs to no job."""
+
+    job: Optional[str]
+    code: str
+    sentence: str
+
+
+Event = Union[Ready, Catalogue, Progress, Result, Failed]
+
+
+@dataclass(frozen=True)
+class Request:
+    """selection: a one-channel layer in document coordinates. supersedes: a newer preview with the same
+    word takes the place of an older one.
+
+    selection_to: 'pixels' blends the result into the layer; 'alpha' returns it unblended with the
+    selection in its transparency, for a layer above.
+    """
+
+    operation: str
+    layers: Sequence[Layer]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    selection: Optional[Layer] = None
+    selection_to: str = "pixels"
+    priority: str = "interactive"
+    supersedes: str = ""
+
+
+class Client:
+    def __init__(self, connection: Connection, name: str) -> None:
+        """name: of the editor, for the log. Raises CalotypeError ENGINE_LOST."""
+        self._dealer = Dealer(
+            connection.endpoint, protocol.USER, connection.token.encode(), protocol.CHUNK_BYTES + 4096
+        )
+        self._numbers = itertools.count(1)
+        self._uploads: Dict[str, Iterator[List[protocol.Buffer]]] = {}
+        self._waiting: Dict[str, List[Layer]] = {}  # submitted, not accepted yet
+        self._downloads: Dict[str, _Download] = {}
+        self._events: Deque[Event] = deque()
+        self._jobs: set = set()
+        now = time.monotonic()
+        self._last_pump = self._last_ping = now
+        self._silent_s = 0.0
+        self._send({"type": "hello", "versions": list(protocol.VERSIONS), "name": name})
+
+    def fileno(self) -> int:
+        return self._dealer.fileno()
+
+    def close(self) -> None:
+        self._dealer.close()
+
+    @property
+    def jobs(self) -> "frozenset[str]":
+        """Submitted and not answered yet."""
+        return frozenset(self._jobs)
+
+    def ask_catalogue(self) -> None:
+        self._send({"type": "catalogue"})
+
+    def stop_engine(self) -> None:
+        self._send({"type": "stop"})
+
+    def submit(self, request: Request) -> str:
+        """The job's id. The layers' bytes must stay as they are until the job has ended."""
+        job = f"{os.getpid()}-{next(self._numbers)}"
+        layers = list(request.layers) + ([request.selection] if request.selection else [])
+        self._waiting[job] = layers
+        self._jobs.add(job)
+        self._send(
+            {
+                "type": "submit",
+                "job": job,
+                "operation": request.operation,
+                "parameters": dict(request.parameters),
+                "layers": [layer.describe().to_wire() for layer in layers],
+                "selection": request.selection is not None,
+                "selection_to": request.selection_to,
+                "priority": request.priority,
+                "supersedes": request.supersedes,
+            }
+        )
+        return job
+
+    def cancel(self, job: str) -> None:
+        """A Failed event with code CANCELLED follows, or the result if that was quicker."""
+        self._uploads.pop(job, None)
+        if self._downloads.pop(job, None):
+            self._send({"type": "release", "job": job})
+            self._end(Failed(job, "CANCELLED", "Cancelled."))
+        elif job in self._jobs:
+            self._send({"type": "cancel", "job": job})
+
+    def pump(self) -> List[Event]:
+        """Do what is possible now; what has happened. Raises CalotypeError ENGINE_LOST or REFUSED."""
+        self._feed()
+        messages = self._dealer.pump()
+        self._watch(bool(messages))
+        for message in messages:
+            self._take(message)
+        self._feed()
+        if messages:
+            self._dealer.pump_out()
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    def wait(self, timeout_s: float) -> None:
+        """For programs without a loop of their own: until pump() has something to do."""
+        readable = [self._dealer]
+        writable = [self._dealer] if self._uploads or self._dealer.unsent else []
+        select.select(readable, writable, [], timeout_s)
+
+    def run(self, request: Request) -> Iterator[Event]:
+        """Blocking: submit and yield events until the job has ended."""
+        job = self.submit(request)
+        while job in self._jobs:
+            self.wait(0.1)
+            yield from self.pump()
+
+    def _send(self, header: Header) -> None:
+        self._dealer.send([protocol.pack(header)])
+
+    def _watch(self, heard: bool) -> None:
+        now = time.monotonic()
+        # A host that was itself stopped or busy must not blame the engine: long gaps count little.
+        self._silent_s = 0.0 if heard else self._silent_s + min(now - self._last_pump, PING_S)
+        self._last_pump = now
+        if self._silent_s > SILENCE_S:
+            raise _hung()
+        if now - self._last_ping > PING_S:
+            self._last_ping = now
+            self._send({"type": "ping"})
+
+    def _feed(self) -> None:
+        """One more chunk of an upload whenever the last has gone: a cancel never waits behind pixels."""
+        for job, chunks in list(self._uploads.items()):
+            while self._dealer.unsent < 2:
+                chunk = next(chunks, None)
+                if chunk is None:
+                    del self._uploads[job]
+                    break
+                self._dealer.send(chunk)
+                self._dealer.pump_out()
+
+    def _take(self, message: List[protocol.Buffer]) -> None:
+        header = protocol.unpack(message[0])
+        kind = header.get("type")
+        if kind == "welcome":
+            self._events.append(Ready(protocol.get(header, "engine", str)))
+        elif kind == "catalogue":
+            self._events.append(Catalogue(params.catalogue_from_wire(header["operations"])))
+        elif kind == "error" and header.get("job") is None:
+            if header.get("code") == "VERSION":
+                raise CalotypeError("VERSION", protocol.get(header, "sentence", str))
+            self._events.append(Failed(None, header["code"], header["sentence"]))
+        elif header.get("job") in self._jobs:
+            self._take_job(kind, header, message[1:])
+
+    def _take_job(self, kind: Any, header: Header, payload: List[protocol.Buffer]) -> None:
+        job = header["job"]
+        if kind == "accepted" and job in self._waiting:
+            self._uploads[job] = _chunks(job, self._waiting.pop(job))
+        elif kind == "progress":
+            self._events.append(Progress(job, header["fraction"], header["stage"], header.get("seconds_left")))
+        elif kind == "result":
+            shapes = [LayerShape.from_wire(layer) for layer in protocol.get(header, "layers", list)]
+            download = _Download(job, shapes, protocol.get(header, "facts", dict))
+            self._downloads[job] = download
+            self._fetch(download)
+        elif kind == "chunk" and job in self._downloads and payload:
+            download = self._downloads[job]
+            download.put(header, payload[0])
+            self._fetch(download)
+        elif kind == "error":
+            self._end(Failed(job, header["code"], header["sentence"]))
+
+    def _fetch(self, download: "_Download") -> None:
+        while download.outstanding < FETCHES_AHEAD:
+            fetch = download.next_fetch()
+            if fetch is None:
+                break
+            self._send(fetch)
+        if download.complete:
+            self._send({"type": "release", "job": download.job})
+            self._end(Result(download.job, download.layers(), download.facts))
+
+    def _end(self, event: Union[Result, Failed]) -> None:
+        if event.job is not None:
+            self._jobs.discard(event.job)
+            self._waiting.pop(event.job, None)
+            self._uploads.pop(event.job, None)
+            self._downloads.pop(event.job, None)
+        self._events.append(event)
+
+
+def _chunks(job: str, layers: List[Layer]) -> Iterator[List[protocol.Buffer]]:
+    for index, layer in enumerate(layers):
+        offset = 0
+        for blob in (memoryview(layer.pixels).cast("B"), memoryview(layer.profile)):
+            for start in range(0, len(blob), protocol.CHUNK_BYTES):
+                piece = blob[start : start + protocol.CHUNK_BYTES]
+                header = protocol.pack({"type": "chunk", "job": job, "layer": index, "offset": offset})
+                yield [header, piece]
+                offset += len(piece)
+
+
+class _Download:
+    """Pulled, never pushed: a slow reader costs the engine no memory."""
+
+    def __init__(self, job: str, shapes: List[LayerShape], facts: Dict[str, Any]) -> None:
+        self.job = job
+        self.facts = facts
+        self.outstanding = 0
+        self._shapes = shapes
+        self._buffers = [bytearray(shape.total_bytes) for shape in shapes]
+        self._missing = sum(shape.total_bytes for shape in shapes)
+        self._plan = iter(
+            [(i, o) for i, s in enumerate(shapes) for o in range(0, s.total_bytes, protocol.CHUNK_BYTES)]
+        )
+
+    @property
+    def complete(self) -> bool:
+        return self._missing == 0
+
+    def next_fetch(self) -> Optional[Header]:
+        index, offset = next(self._plan, (None, 0))
+        if index is None:
+            return None
+        self.outstanding += 1
+        size = min(protocol.CHUNK_BYTES, self._shapes[index].total_bytes - offset)
+        return {"type": "fetch", "job": self.job, "layer": index, "offset": offset, "bytes": size}
+
+    def put(self, header: Header, payload: protocol.Buffer) -> None:
+        index = protocol.get_count(header, "layer", len(self._buffers) - 1)
+        buffer = self._buffers[index]
+        offset = protocol.get_count(header, "offset", len(buffer) - len(payload))
+        buffer[offset : offset + len(payload)] = payload
+        self._missing -= len(payload)
+        self.outstanding -= 1
+
+    def layers(self) -> List[Layer]:
+        return [shape.with_bytes(memoryview(b)) for shape, b in zip(self._shapes, self._buffers)]
+
+
+def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> Client:
+    """Blocking: a Client whose handshake is done. Raises CalotypeError."""
+    client = Client(connection, name)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        client.wait(0.05)
+        if any(isinstance(event, Ready) for event in client.pump()):
+            return client
+    client.close()
+    raise _hung()
+
+
+def _hung() -> CalotypeError:
+    return CalotypeError(
+        "ENGINE_HUNG",
+        "The Calotype engine does not answer. Try again in a minute; if that does not help, run "
+        "'calotype stop' or restart the computer.",
+    )

@@ -1,0 +1,138 @@
+"""Find the engine that runs, or start one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Iterator, List, Optional
+
+from calotype_wire import connection, places
+from calotype_wire.client import Client, connect
+from calotype_wire.errors import CalotypeError
+
+START_S = 30.0
+"""A cold disk may need that long to bring Python up."""
+
+
+def engine_python() -> str:
+    """The Python that install.py set up. Raises CalotypeError NOT_INSTALLED."""
+    path = places.installation_file()
+    try:
+        python = json.loads(path.read_text("utf-8"))["python"]
+    except (OSError, ValueError, KeyError, TypeError):
+        python = None
+    if not isinstance(python, str) or not Path(python).is_file():
+        raise CalotypeError(
+            "NOT_INSTALLED",
+            "The Calotype engine is not installed, or its files are gone. Run 'python3 install.py' in the "
+            "Calotype folder; it repairs what is missing.",
+        )
+    return python
+
+
+def engine(name: str, python: Optional[str] = None, options: Optional[List[str]] = None) -> Client:
+    """Blocking: a Client of the engine that runs, started if need be. Raises CalotypeError."""
+    for client in finding(name, python, options):
+        if client is not None:
+            return client
+        time.sleep(0.02)
+    raise AssertionError("finding() ends with a client or an error")
+
+
+def finding(
+    name: str, python: Optional[str] = None, options: Optional[List[str]] = None
+) -> Iterator[Optional[Client]]:
+    """Like engine(), for a host's loop: None while there is nothing yet, then the Client."""
+    client = _running(name)
+    if client is None:
+        process = _start(python or engine_python(), options or [])
+        deadline = time.monotonic() + START_S
+        while client is None:
+            status = process.poll()
+            if status:
+                raise CalotypeError("NOT_STARTED", _last_words(process))
+            if time.monotonic() > deadline:
+                raise CalotypeError(
+                    "NOT_STARTED",
+                    f"The Calotype engine did not start within {START_S:.0f} seconds. The log says more: "
+                    f"{places.log_file()}",
+                )
+            yield None
+            client = _running(name, strict=status == 0)  # 0: another engine was quicker
+    yield client
+
+
+def _running(name: str, strict: bool = False) -> Optional[Client]:
+    """strict: an engine does run, so a wrong password is an error and not a file that was left behind."""
+    found = connection.load(places.connection_file())
+    if found is None:
+        return None
+    try:
+        return connect(found, name)
+    except CalotypeError as error:
+        if error.code == "ENGINE_LOST" or (error.code == "REFUSED" and not strict):
+            return None  # of an engine that died; its port may be somebody else's now
+        raise
+
+
+def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
+    command = [python, "-m", "calotype", "serve", *options]
+    complaints = tempfile.TemporaryFile()
+    flags = 0
+    if sys.platform == "win32":
+        flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
+    # An editor's own Python settings must not reach the engine's Python.
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")}
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            env=environment,
+            creationflags=flags,
+            start_new_session=True,
+            close_fds=True,
+        )
+    except OSError as error:
+        raise CalotypeError(
+            "NOT_STARTED", f"{python} could not be started ({error.strerror}). Run 'python3 install.py' again."
+        ) from error
+    process.complaints = complaints  # type: ignore[attr-defined]
+    return process
+
+
+def _last_words(process: "subprocess.Popen[bytes]") -> str:
+    complaints = process.complaints  # type: ignore[attr-defined]
+    complaints.seek(0)
+    lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else f"The Calotype engine ended at once. The log says more: {places.log_file()}"
+
+
+def stop(timeout_s: float = 10.0) -> bool:
+    """End the engine that runs; False where none does. An engine that hangs is killed."""
+    found = connection.load(places.connection_file())
+    try:
+        client = _running("stop")
+    except CalotypeError:
+        client = None
+        if found is not None and hasattr(signal, "SIGKILL"):
+            os.kill(found.pid, signal.SIGKILL)
+            places.connection_file().unlink()
+            return True
+    if client is None:
+        return False
+    client.stop_engine()
+    deadline = time.monotonic() + timeout_s
+    while places.connection_file().exists() and time.monotonic() < deadline:
+        try:
+            client.wait(0.05)
+            client.pump()
+        except CalotypeError:
+            time.sleep(0.05)
+    client.close()
+    return True

@@ -1,0 +1,204 @@
+"""The kinds of parameter that an operation can declare, and how a value is checked against one.
+
+An operation declares each parameter once; forms, command-line options, validation messages and
+documentation are made from it. Every kind has a name, a label, a help text and a default.
+"""
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, List, Mapping, Sequence, Tuple, Type
+
+from calotype_wire.errors import CalotypeError
+
+
+def _refuse(sentence: str) -> CalotypeError:
+    return CalotypeError("BAD_PARAMETER", sentence)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """optional: None is a value too and means that the engine decides."""
+
+    kind: ClassVar[str] = ""
+    name: str
+    label: str
+    help: str
+    default: Any = None
+    optional: bool = False
+
+    def check(self, value: Any) -> Any:
+        """The value as the operation gets it. Raises CalotypeError BAD_PARAMETER."""
+        if value is None:
+            if self.optional:
+                return None
+            raise _refuse(f"{self.label} needs a value.")
+        return self._check(value)
+
+    def _check(self, value: Any) -> Any:
+        raise NotImplementedError
+
+    def to_wire(self) -> Dict[str, Any]:
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+
+@dataclass(frozen=True)
+class Number(Parameter):
+    kind: ClassVar[str] = "number"
+    minimum: float = 0.0
+    maximum: float = 100.0
+    unit: str = ""
+    whole: bool = False
+
+    def _check(self, value: Any) -> Any:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise _refuse(f"{self.label} must be a number.")
+        if self.whole and value != int(value):
+            raise _refuse(f"{self.label} must be a whole number.")
+        if not self.minimum <= value <= self.maximum:
+            unit = f" {self.unit}" if self.unit else ""
+            raise _refuse(f"{self.label} must lie between {self.minimum:g} and {self.maximum:g}{unit}, not {value:g}.")
+        return int(value) if self.whole else float(value)
+
+
+@dataclass(frozen=True)
+class Choice(Parameter):
+    """choices: (value, label) pairs."""
+
+    kind: ClassVar[str] = "choice"
+    choices: Tuple[Tuple[str, str], ...] = ()
+
+    def _check(self, value: Any) -> Any:
+        known = [choice[0] for choice in self.choices]
+        if value not in known:
+            raise _refuse(f"{self.label} must be one of {', '.join(known)}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Toggle(Parameter):
+    kind: ClassVar[str] = "toggle"
+
+    def _check(self, value: Any) -> Any:
+        if type(value) is not bool:
+            raise _refuse(f"{self.label} must be on or off.")
+        return value
+
+
+@dataclass(frozen=True)
+class Text(Parameter):
+    kind: ClassVar[str] = "text"
+    longest: int = 1000
+
+    def _check(self, value: Any) -> Any:
+        if type(value) is not str or len(value) > self.longest:
+            raise _refuse(f"{self.label} must be a text of at most {self.longest} characters.")
+        return value
+
+
+@dataclass(frozen=True)
+class File(Text):
+    """A path on the user's machine; the operation opens it."""
+
+    kind: ClassVar[str] = "file"
+
+
+@dataclass(frozen=True)
+class Style(Text):
+    """The name of a trained style."""
+
+    kind: ClassVar[str] = "style"
+
+
+@dataclass(frozen=True)
+class OtherLayer(Parameter):
+    """Another layer of the document: its place among the layers that are sent with the job, from 1."""
+
+    kind: ClassVar[str] = "layer"
+
+    def _check(self, value: Any) -> Any:
+        if type(value) is not int or not 1 <= value < 64:
+            raise _refuse(f"{self.label} must be one of the document's layers.")
+        return value
+
+
+@dataclass(frozen=True)
+class Palette(Parameter):
+    """Two to eight sRGB colours, "#rrggbb"."""
+
+    kind: ClassVar[str] = "palette"
+
+    def _check(self, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= 8:
+            raise _refuse(f"{self.label} must have two to eight colours.")
+        for colour in value:
+            if not isinstance(colour, str) or not re.fullmatch("#[0-9a-fA-F]{6}", colour):
+                raise _refuse(f"{self.label}: write each colour as #rrggbb.")
+        return list(value)
+
+
+KINDS: Dict[str, Type[Parameter]] = {
+    kind.kind: kind for kind in (Number, Choice, Toggle, Text, File, Style, OtherLayer, Palette)
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an editor must know of an operation to offer it."""
+
+    name: str
+    label: str
+    help: str
+    parameters: Tuple[Parameter, ...] = ()
+
+    def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
+        """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
+        known = [parameter.name for parameter in self.parameters]
+        for name in values:
+            if name not in known:
+                raise _refuse(f"{self.label} has no parameter '{str(name)[:40]}'. It has: {', '.join(known) or 'none'}.")
+        return {p.name: p.check(values.get(p.name, p.default)) for p in self.parameters}
+
+    def to_wire(self) -> Dict[str, Any]:
+        parameters = [parameter.to_wire() for parameter in self.parameters]
+        return {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
+
+    @staticmethod
+    def from_wire(wire: Mapping[str, Any]) -> "Operation":
+        parameters = tuple(parameter_from_wire(parameter) for parameter in wire["parameters"])
+        return Operation(wire["name"], wire["label"], wire["help"], parameters)
+
+
+def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:
+    """A kind of a newer engine becomes Unknown; fields that this code does not know are left out."""
+    kind = KINDS.get(wire["kind"], Unknown)
+    fields = {f.name for f in dataclasses.fields(kind)}
+    values = {key: value for key, value in wire.items() if key in fields}
+    if "choices" in values:
+        values["choices"] = tuple((choice[0], choice[1]) for choice in values["choices"])
+    return kind(**values)
+
+
+@dataclass(frozen=True)
+class Unknown(Parameter):
+    """A kind that this plugin is too old for: shown nowhere, always at its default."""
+
+    kind: ClassVar[str] = "unknown"
+
+    def check(self, value: Any) -> Any:
+        return self.default
+
+
+def catalogue_from_wire(wire: Sequence[Mapping[str, Any]]) -> List[Operation]:
+    return [Operation.from_wire(operation) for operation in wire]
+
+
+def find(catalogue: Sequence[Operation], name: str) -> Operation:
+    """Raises CalotypeError UNKNOWN_OPERATION."""
+    for operation in catalogue:
+        if operation.name == name:
+            return operation
+    names = ", ".join(operation.name for operation in catalogue)
+    raise CalotypeError("UNKNOWN_OPERATION", f"There is no operation '{name[:40]}'. There is: {names}.")
+

@@ -1,0 +1,65 @@
+"""Where Calotype keeps its files on each system.
+
+CALOTYPE_HOME, when set, takes the place of all of them: tests and portable installations use it.
+"""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+
+def data_dir() -> Path:
+    """The engine environment, models, styles, logs: what an upgrade must keep."""
+    home = os.environ.get("CALOTYPE_HOME")
+    if home:
+        return Path(home)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "Calotype"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Calotype"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "calotype"
+
+
+def run_dir() -> Path:
+    """Lock and connection file of the engine that runs."""
+    return data_dir() / "run"
+
+
+def connection_file() -> Path:
+    return run_dir() / "connection.json"
+
+
+def log_file() -> Path:
+    return data_dir() / "log" / "engine.log"
+
+
+def installation_file() -> Path:
+    """Written last by install.py: {"python": path of the engine's Python, "version": ...}."""
+    return data_dir() / "installation.json"
+
+
+def make_private(folder: Path) -> None:
+    """Create folder with mode 0700, or check that nobody else can reach into it.
+
+    Raises PermissionError where it is a symbolic link, no folder, or another user's; modes that are too
+    wide are narrowed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    facts = os.lstat(folder)
+    if not stat.S_ISDIR(facts.st_mode):
+        raise PermissionError(f"{folder} is not a folder of its own. Move it away and start again.")
+    if os.name == "posix":
+        if facts.st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to another user. Move it away and start again.")
+        if facts.st_mode & 0o077:
+            os.chmod(folder, 0o700)
+
+
+def catalogue_file() -> Path:
+    """The operations, written by the engine for editors that need them before an engine runs."""
+    return data_dir() / "catalogue.json"
