@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("model", choices=["restorer"])
     train.add_argument("--data", type=Path, required=True, help="folder of clean photos")
     train.add_argument("--held-out", type=Path, help="folder of photos to judge by; otherwise --data")
-    train.add_argument("--run", type=Path, default=Path("runs/restorer"), help="folder for checkpoints and logs")
+    train.add_argument(
+        "--run", type=Path, default=Path("runs/restorer"), help="folder for checkpoints and logs"
+    )
     train.add_argument("--minutes", type=float, help="time to train")
     train.add_argument("--steps", type=int, help="steps to train; repeats exactly")
     train.add_argument("--seed", type=int, default=0)
@@ -78,10 +80,14 @@ def _discovered() -> list[params.Operation]:
 
 
 def _add_operation(commands: Any, operation: params.Operation) -> None:
-    command = commands.add_parser(operation.name.replace("_", "-"), help=operation.help, description=operation.help)
+    command = commands.add_parser(
+        operation.name.replace("_", "-"), help=operation.help, description=operation.help
+    )
     command.add_argument("input", type=Path, help="a JPEG, PNG, TIFF or WebP picture")
     command.add_argument("output", type=Path, help="the new picture; its suffix chooses the format")
-    command.add_argument("--selection", type=Path, help="a grey picture of the same size: white is changed, black is not")
+    command.add_argument(
+        "--selection", type=Path, help="a grey picture of the same size: white is changed, black is not"
+    )
     command.add_argument("--json", action="store_true", help="print the result's facts as JSON")
     for parameter in operation.parameters:
         _add_parameter(command, parameter)

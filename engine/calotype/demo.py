@@ -26,7 +26,9 @@ def run(photo: Path | None, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CalotypeError("NOT_WRITTEN", f"{out} could not be made ({error.strerror}). Choose another with --out.") from error
+        raise CalotypeError(
+            "NOT_WRITTEN", f"{out} could not be made ({error.strerror}). Choose another with --out."
+        ) from error
     before = photo
     if before is None:
         before = out / "before.png"
@@ -46,7 +48,7 @@ def run(photo: Path | None, out: Path) -> None:
 
 def _floats(path: Path) -> degradations.Array:
     with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"), np.float32) / 255
+        return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255)
 
 
 def _to_bytes(picture: degradations.Array) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

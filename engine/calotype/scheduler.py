@@ -38,7 +38,7 @@ class Job:
 
 
 class Scheduler:
-    """Jobs in their queues. Within a priority the clients take turns, and each client's jobs keep their order."""
+    """Jobs in their queues. Within a priority clients take turns; a client's jobs keep their order."""
 
     def __init__(self) -> None:
         self._jobs: dict[Key, Job] = {}

@@ -1,4 +1,4 @@
-"""Pixels between server and worker: files mapped into the memory of both, on a memory disk where there is one."""
+"""Pixels between server and worker: files mapped by both, on a memory disk where there is one."""
 
 import errno
 import mmap
@@ -90,7 +90,9 @@ def check_memory(size: int) -> None:
 def open_map(path: Path, write: bool) -> memoryview:
     """The file's bytes. The map closes when the last view of it is gone."""
     with path.open("r+b" if write else "rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE if write else mmap.ACCESS_READ))
+        return memoryview(
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_WRITE if write else mmap.ACCESS_COPY)
+        )
 
 
 def _sweep(base: Path) -> None:

@@ -102,7 +102,7 @@ class Server:
         socket.linger = 500
         socket.backlog = 512
         socket.bind("tcp://127.0.0.1:*")
-        return socket, socket.last_endpoint.decode()
+        return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def stop(self, *_: object) -> None:
         self._stopping = True
@@ -155,7 +155,9 @@ class Server:
                 self._hello(client, header)
                 return
             if client not in self._clients:
-                raise CalotypeError("VERSION", "The first message must be a 'hello' with the versions you speak.")
+                raise CalotypeError(
+                    "VERSION", "The first message must be a 'hello' with the versions you speak."
+                )
             if kind == "chunk":
                 self._chunk(client, header, frames[1] if len(frames) == 2 else memoryview(b""))
                 return
@@ -413,9 +415,7 @@ class Server:
         job.state = "done"
         job.touched_at = time.monotonic()
         facts = {**header["facts"], "seconds": seconds}
-        self._send(
-            job.client, {"type": "result", "job": job.id, "layers": header["layers"], "facts": facts}
-        )
+        self._send(job.client, {"type": "result", "job": job.id, "layers": header["layers"], "facts": facts})
 
     def _end(self, job: Job, failure: CalotypeError) -> None:
         """Answer a job that has no result."""
@@ -452,7 +452,9 @@ class Server:
                 if job.state == "done":
                     self._forget(job)
                 else:
-                    self._end(job, CalotypeError("TIMEOUT", "The picture did not arrive. Run the filter again."))
+                    self._end(
+                        job, CalotypeError("TIMEOUT", "The picture did not arrive. Run the filter again.")
+                    )
         if len(self._scheduler) == 0 and now - self._used_at > self.settings.exit_s:
             self.stop()
         self._start_missing()
@@ -482,7 +484,9 @@ class Server:
                 "select a smaller part.",
             )
         folder = places.log_file().parent
-        return CalotypeError("WORKER_LOST", f"The model's process ended ({status}). Try again. Details: {folder}")
+        return CalotypeError(
+            "WORKER_LOST", f"The model's process ended ({status}). Try again. Details: {folder}"
+        )
 
     def _lose(self, worker: Worker, failure: CalotypeError) -> None:
         log.warning("%s lost: %s", worker.name, failure.sentence)
@@ -561,7 +565,9 @@ def _log_to_file() -> None:
     logging.raiseExceptions = False  # a full disk must not stop the engine
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=2, encoding="utf-8")
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=1 << 20, backupCount=2, encoding="utf-8"
+        )
     except OSError:
         handler = logging.StreamHandler(sys.stderr)
     sys.excepthook = lambda *failure: log.critical("the engine ends by a bug", exc_info=failure)

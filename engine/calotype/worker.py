@@ -29,7 +29,7 @@ class Cancelled(Exception):  # noqa: N818 not an error
 
 class Worker:
     def __init__(self, endpoint: str, token: str, name: str, device: int, server: int) -> None:
-        self._socket = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket = zmq.Context().socket(zmq.DEALER)
         self._socket.plain_username = protocol.USER
         self._socket.plain_password = token.encode()
         self._socket.routing_id = name.encode()
@@ -64,7 +64,9 @@ class Worker:
             answer = {"type": "failed", "code": "CANCELLED", "sentence": "Cancelled."}
         except Exception:  # the one broad except: a bug in an operation must not end the worker
             log.exception("%s failed", header["operation"])
-            sentence = "Something went wrong inside the engine; the picture was not changed. Details are in the log."
+            sentence = (
+                "Something went wrong inside the engine; the picture was not changed. Details are in the log."
+            )
             answer = {"type": "failed", "code": "INTERNAL", "sentence": sentence}
         self._send({"serial": serial, **answer})
 

@@ -18,7 +18,9 @@ log = logging.getLogger(__name__)
 class Worker:
     """One process on one device. state: 'starting', 'idle', 'busy', 'gone'."""
 
-    def __init__(self, socket: "zmq.Socket[bytes]", endpoint: str, token: str, device: int, generation: int) -> None:
+    def __init__(
+        self, socket: "zmq.Socket[bytes]", endpoint: str, token: str, device: int, generation: int
+    ) -> None:
         self.name = f"worker-{device}.{generation}"
         self.device = device
         self.state = "starting"
@@ -34,7 +36,13 @@ class Worker:
                 stderr=complaints,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
-        fields = {"endpoint": endpoint, "token": token, "name": self.name, "device": device, "server": os.getpid()}
+        fields = {
+            "endpoint": endpoint,
+            "token": token,
+            "name": self.name,
+            "device": device,
+            "server": os.getpid(),
+        }
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(fields).encode())

@@ -6,7 +6,7 @@ import select
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Union
 
 from calotype_wire import params, protocol
 from calotype_wire.connection import Connection
@@ -91,7 +91,7 @@ class Client:
         self._waiting: Dict[str, List[Layer]] = {}  # submitted, not accepted yet
         self._downloads: Dict[str, _Download] = {}
         self._events: Deque[Event] = deque()
-        self._jobs: set = set()
+        self._jobs: Set[str] = set()
         now = time.monotonic()
         self._last_pump = self._last_ping = now
         self._silent_s = 0.0
@@ -215,7 +215,9 @@ class Client:
         if kind == "accepted" and job in self._waiting:
             self._uploads[job] = _chunks(job, self._waiting.pop(job))
         elif kind == "progress":
-            self._events.append(Progress(job, header["fraction"], header["stage"], header.get("seconds_left")))
+            self._events.append(
+                Progress(job, header["fraction"], header["stage"], header.get("seconds_left"))
+            )
         elif kind == "result":
             shapes = [LayerShape.from_wire(layer) for layer in protocol.get(header, "layers", list)]
             download = _Download(job, shapes, protocol.get(header, "facts", dict))
@@ -293,7 +295,7 @@ class _Download:
         self.outstanding -= 1
 
     def layers(self) -> List[Layer]:
-        return [shape.with_bytes(memoryview(b)) for shape, b in zip(self._shapes, self._buffers)]
+        return [shape.with_bytes(memoryview(b)) for shape, b in zip(self._shapes, self._buffers)]  # noqa: B905 Python 3.8
 
 
 def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> Client:

@@ -24,7 +24,9 @@ class Connection:
         atomic.write(path, json.dumps(asdict(self)).encode(), 0o600)
         if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) != 0o600:
             path.unlink()
-            raise PermissionError(f"{path} would not be private on this file system. Set CALOTYPE_HOME to another.")
+            raise PermissionError(
+                f"{path} would not be private on this file system. Set CALOTYPE_HOME to another."
+            )
 
 
 def load(path: Path) -> Optional[Connection]:

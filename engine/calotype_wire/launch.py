@@ -81,12 +81,14 @@ def _running(name: str, strict: bool = False) -> Optional[Client]:
 
 def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     command = [python, "-m", "calotype", "serve", *options]
-    complaints = tempfile.TemporaryFile()
+    complaints = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the process
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
     # An editor's own Python settings must not reach the engine's Python.
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")
+    }
     try:
         process = subprocess.Popen(
             command,
@@ -100,7 +102,8 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
         )
     except OSError as error:
         raise CalotypeError(
-            "NOT_STARTED", f"{python} could not be started ({error.strerror}). Run 'python3 install.py' again."
+            "NOT_STARTED",
+            f"{python} could not be started ({error.strerror}). Run 'python3 install.py' again.",
         ) from error
     process.complaints = complaints  # type: ignore[attr-defined]
     return process
@@ -110,7 +113,9 @@ def _last_words(process: "subprocess.Popen[bytes]") -> str:
     complaints = process.complaints  # type: ignore[attr-defined]
     complaints.seek(0)
     lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else f"The Calotype engine ended at once. The log says more: {places.log_file()}"
+    return (
+        lines[-1] if lines else f"The Calotype engine ended at once. The log says more: {places.log_file()}"
+    )
 
 
 def stop(timeout_s: float = 10.0) -> bool:

@@ -58,7 +58,9 @@ class Number(Parameter):
             raise _refuse(f"{self.label} must be a whole number.")
         if not self.minimum <= value <= self.maximum:
             unit = f" {self.unit}" if self.unit else ""
-            raise _refuse(f"{self.label} must lie between {self.minimum:g} and {self.maximum:g}{unit}, not {value:g}.")
+            raise _refuse(
+                f"{self.label} must lie between {self.minimum:g} and {self.maximum:g}{unit}, not {value:g}."
+            )
         return int(value) if self.whole else float(value)
 
 
@@ -157,7 +159,9 @@ class Operation:
         known = [parameter.name for parameter in self.parameters]
         for name in values:
             if name not in known:
-                raise _refuse(f"{self.label} has no parameter '{str(name)[:40]}'. It has: {', '.join(known) or 'none'}.")
+                raise _refuse(
+                    f"{self.label} has no parameter '{str(name)[:40]}'. It has: {', '.join(known) or 'none'}."
+                )
         return {p.name: p.check(values.get(p.name, p.default)) for p in self.parameters}
 
     def to_wire(self) -> Dict[str, Any]:
@@ -201,4 +205,3 @@ def find(catalogue: Sequence[Operation], name: str) -> Operation:
             return operation
     names = ", ".join(operation.name for operation in catalogue)
     raise CalotypeError("UNKNOWN_OPERATION", f"There is no operation '{name[:40]}'. There is: {names}.")
-

@@ -44,14 +44,18 @@ def bad_request(sentence: str) -> CalotypeError:
 def pack(header: Mapping[str, Any]) -> bytes:
     packed: bytes = msgpack.packb(header)
     if len(packed) > HEADER_BYTES_MAX:
-        raise bad_request(f"A message header of {len(packed)} bytes is too large; {HEADER_BYTES_MAX} is the limit.")
+        raise bad_request(
+            f"A message header of {len(packed)} bytes is too large; {HEADER_BYTES_MAX} is the limit."
+        )
     return packed
 
 
 def unpack(data: Buffer) -> Header:
     """The header in data. Raises CalotypeError BAD_REQUEST for anything that is not one."""
     if len(data) > HEADER_BYTES_MAX:
-        raise bad_request(f"A message header of {len(data)} bytes is too large; {HEADER_BYTES_MAX} is the limit.")
+        raise bad_request(
+            f"A message header of {len(data)} bytes is too large; {HEADER_BYTES_MAX} is the limit."
+        )
     try:
         header = msgpack.unpackb(data, max_ext_len=0, object_pairs_hook=_unique, strict_map_key=True)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
@@ -116,7 +120,7 @@ def error(failure: CalotypeError, job: Optional[str] = None) -> Header:
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """channels: one of CHANNELS, interleaved. depth: a key of DEPTHS. transfer: how RGB and grey are encoded."""
+    """channels: one of CHANNELS, interleaved. depth: a key of DEPTHS. transfer: of RGB and grey."""
 
     channels: str = "RGBA"
     depth: str = "u8"
@@ -210,4 +214,3 @@ class LayerShape:
         name = get(wire, "name", str)[:256]
         profile_bytes = get_count(wire, "profile_bytes", PROFILE_BYTES_MAX)
         return LayerShape(width, height, PixelFormat(channels, depth, transfer), name, x, y, profile_bytes)
-

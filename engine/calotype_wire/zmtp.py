@@ -31,7 +31,7 @@ class Dealer:
     """
 
     def __init__(self, endpoint: str, user: bytes, password: bytes, frame_bytes_max: int) -> None:
-        """endpoint: tcp://HOST:PORT with a numeric host. frame_bytes_max: longer frames end the connection."""
+        """endpoint: tcp://HOST:PORT, the host a number. frame_bytes_max: longer frames end the connection."""
         self.frame_bytes_max = frame_bytes_max
         self.ready = False
         self._user, self._password = user, password
@@ -87,7 +87,11 @@ class Dealer:
         while self._outgoing:
             batch = [self._outgoing[i] for i in range(min(16, len(self._outgoing)))]
             try:
-                sent = self._socket.sendmsg(batch) if hasattr(self._socket, "sendmsg") else self._socket.send(batch[0])
+                sent = (
+                    self._socket.sendmsg(batch)
+                    if hasattr(self._socket, "sendmsg")
+                    else self._socket.send(batch[0])
+                )
             except OSError as error:
                 if error.errno in _WOULD_BLOCK:
                     return

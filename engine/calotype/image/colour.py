@@ -1,29 +1,29 @@
 """Between a document's own colours and the sRGB-encoded Pictures that networks see."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyvips
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import PixelFormat
 
-Floats = NDArray[np.float32]
-
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+LUMA = torch.tensor([0.2126, 0.7152, 0.0722])
 """Rec. 709 weights, applied to encoded values as video does."""
 
 
 class Space(Protocol):
     """Colour channels of a document, without alpha, as float32 where integers span 0..1."""
 
-    def to_srgb(self, native: Floats) -> Floats:
-        """native: (h, w, c). Returns (h, w, 3), clipped to 0..1."""
+    def to_srgb(self, native: Tensor) -> Tensor:
+        """native: (c, h, w). Returns (3, h, w), clipped to 0..1."""
         ...
 
-    def from_srgb(self, srgb: Floats) -> Floats:
-        """srgb: (h, w, 3), 0..1. Returns (h, w, c)."""
+    def from_srgb(self, srgb: Tensor) -> Tensor:
+        """srgb: (3, h, w), 0..1. Returns (c, h, w)."""
         ...
 
 
@@ -42,20 +42,20 @@ class PlainSpace:
         self.names = names
         self.linear = linear
 
-    def to_srgb(self, native: Floats) -> Floats:
-        rgb = native.clip(0, 1)
+    def to_srgb(self, native: Tensor) -> Tensor:
+        srgb = native.clamp(0, 1)
         if self.linear:
-            rgb = encode(rgb)
+            srgb = encode(srgb)
         if self.names == "G":
-            return np.repeat(rgb, 3, axis=2)
-        return rgb[..., ::-1] if self.names == "BGR" else rgb
+            return srgb.expand(3, -1, -1)
+        return srgb.flip(0) if self.names == "BGR" else srgb
 
-    def from_srgb(self, srgb: Floats) -> Floats:
+    def from_srgb(self, srgb: Tensor) -> Tensor:
         native = srgb
         if self.names == "G":
-            native = (srgb @ LUMA)[..., None]
+            native = torch.einsum("c,chw->hw", LUMA, srgb)[None]
         elif self.names == "BGR":
-            native = srgb[..., ::-1]
+            native = srgb.flip(0)
         return decode(native) if self.linear else native
 
 
@@ -70,7 +70,7 @@ class ProfileSpace:
         self.interpretation = {"G": "grey16", "CMYK": "cmyk"}.get(names, "rgb16")
         self.profile = profile
         try:
-            self.from_srgb(np.zeros((1, 1, 3), np.float32))
+            self.from_srgb(torch.zeros(3, 1, 1))
         except pyvips.Error as error:
             raise CalotypeError(
                 "BAD_PROFILE",
@@ -78,29 +78,27 @@ class ProfileSpace:
                 "(sRGB, for example) and try again.",
             ) from error
 
-    def to_srgb(self, native: Floats) -> Floats:
-        source = self._image(native[..., ::-1] if self.names == "BGR" else native, self.interpretation)
+    def to_srgb(self, native: Tensor) -> Tensor:
+        source = self._image(native.flip(0) if self.names == "BGR" else native, self.interpretation)
         if self.profile:
             source = _with_profile(source, self.profile)
-            srgb = source.icc_transform("srgb", embedded=True, depth=16, **_INTENT)
-        else:
-            srgb = source.icc_transform("srgb", input_profile="cmyk", depth=16, **_INTENT)
-        return _floats(srgb)
+            return _tensor(source.icc_transform("srgb", embedded=True, depth=16, **_INTENT))
+        return _tensor(source.icc_transform("srgb", input_profile="cmyk", depth=16, **_INTENT))
 
-    def from_srgb(self, srgb: Floats) -> Floats:
+    def from_srgb(self, srgb: Tensor) -> Tensor:
         imported = self._image(srgb, "rgb16").icc_import(input_profile="srgb", **_INTENT)
         if self.profile:
-            native = _floats(_with_profile(imported, self.profile).icc_export(depth=16, **_INTENT))
+            native = _tensor(_with_profile(imported, self.profile).icc_export(depth=16, **_INTENT))
         else:
-            native = _floats(imported.icc_export(output_profile="cmyk", depth=16, **_INTENT))
-        if native.shape[2] != len(self.names):
+            native = _tensor(imported.icc_export(output_profile="cmyk", depth=16, **_INTENT))
+        if len(native) != len(self.names):
             raise pyvips.Error("the profile has another number of channels")
-        return native[..., ::-1] if self.names == "BGR" else native
+        return native.flip(0) if self.names == "BGR" else native
 
     @staticmethod
-    def _image(floats: Floats, interpretation: str) -> pyvips.Image:
-        integers = np.rint(np.ascontiguousarray(floats).clip(0, 1) * 65535).astype(np.uint16)
-        return pyvips.Image.new_from_array(integers, interpretation=interpretation)
+    def _image(picture: Tensor, interpretation: str) -> pyvips.Image:
+        integers = np.rint(picture.permute(1, 2, 0).clamp(0, 1).numpy() * 65535).astype(np.uint16)
+        return pyvips.Image.new_from_array(np.ascontiguousarray(integers), interpretation=interpretation)
 
 
 _INTENT = {"intent": "relative", "black_point_compensation": True}
@@ -112,18 +110,18 @@ def _with_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     return image
 
 
-def _floats(image: pyvips.Image) -> Floats:
-    pixels: NDArray[np.uint16] = image.numpy()
-    return (pixels.reshape(image.height, image.width, image.bands) / np.float32(65535)).astype(np.float32)
+def _tensor(image: pyvips.Image) -> Tensor:
+    pixels: NDArray[Any] = image.numpy().reshape(image.height, image.width, image.bands)
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(65535))
 
 
-def encode(linear: Floats) -> Floats:
+def encode(linear: Tensor) -> Tensor:
     """Linear light 0..1 to sRGB-encoded 0..1. Source: IEC 61966-2-1."""
-    high = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, 12.92 * linear, high).astype(np.float32)
+    high = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, 12.92 * linear, high)
 
 
-def decode(encoded: Floats) -> Floats:
+def decode(encoded: Tensor) -> Tensor:
     """sRGB-encoded 0..1 to linear light 0..1. Source: IEC 61966-2-1."""
-    high = ((np.maximum(encoded, 0.04045) + 0.055) / 1.055) ** 2.4
-    return np.where(encoded <= 0.04045, encoded / 12.92, high).astype(np.float32)
+    high = ((encoded.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(encoded <= 0.04045, encoded / 12.92, high)

@@ -1,9 +1,10 @@
-"""Picture files: read as Layers at their own depth and in their own colours, written without harm to either."""
+"""Picture files: read as Layers at their own depth and in their own colours, and written so."""
 
 import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyvips
 from PIL import ImageCms
@@ -19,7 +20,7 @@ for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTif
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
 _KEPT = ("exif-", "icc-", "xmp-", "iptc-", "png-comment", "resolution-unit")
-_WRITERS = {
+_WRITERS: dict[str, dict[str, Any]] = {
     ".png": {},
     ".tif": {"compression": "lzw", "bigtiff": True},
     ".tiff": {"compression": "lzw", "bigtiff": True},
@@ -47,7 +48,10 @@ def read(path: Path) -> Document:
         raise CalotypeError("BAD_FILE", f"There is no file {path}.")
     try:
         image = pyvips.Image.new_from_file(str(path), fail_on="truncated")
-        if max(image.width, image.height) > protocol.SIDE_PX_MAX or image.width * image.height > protocol.PIXELS_MAX:
+        if (
+            max(image.width, image.height) > protocol.SIDE_PX_MAX
+            or image.width * image.height > protocol.PIXELS_MAX
+        ):
             raise CalotypeError(
                 "TOO_LARGE",
                 f"{path.name} has {image.width} x {image.height} pixels, more than Calotype takes in one go "
@@ -63,7 +67,9 @@ def read(path: Path) -> Document:
     if image.interpretation == "cmyk":
         channels = "CMYK" + "A" * (image.bands - 4)
     if channels is None or channels not in protocol.CHANNELS:
-        raise CalotypeError("BAD_FILE", f"{path.name} has {image.bands} channels; grey, RGB and CMYK are known.")
+        raise CalotypeError(
+            "BAD_FILE", f"{path.name} has {image.bands} channels; grey, RGB and CMYK are known."
+        )
     profile, note = _profile(image, channels)
     transfer = "linear" if image.format == "float" and not profile else "srgb"
     format = PixelFormat(channels, _DEPTHS[image.format], transfer)
@@ -113,7 +119,9 @@ def _fitting(image: pyvips.Image, suffix: str) -> pyvips.Image:
         image = image.copy(interpretation="scrgb").colourspace("rgb16")
     if image.format == "ushort" and suffix in (".jpg", ".jpeg", ".webp"):
         image = (image / 257).rint().cast("uchar")
-        image = image.copy(interpretation={"rgb16": "srgb", "grey16": "b-w"}.get(image.interpretation, image.interpretation))
+        image = image.copy(
+            interpretation={"rgb16": "srgb", "grey16": "b-w"}.get(image.interpretation, image.interpretation)
+        )
     return image
 
 

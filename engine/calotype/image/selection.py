@@ -1,5 +1,7 @@
 """Selections: how much of each pixel an operation may change."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ class Selection:
         top = {"u8": 255, "u16": 65535}.get(shape.format.depth, 1)
         dtype = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}[shape.format.depth]
         count = shape.width * shape.height
-        self._mask: NDArray[np.generic] = np.frombuffer(data, dtype, count).reshape(shape.height, shape.width)
+        self._mask: NDArray[Any] = np.frombuffer(data, dtype, count).reshape(shape.height, shape.width)
         self._top = top
         self._x, self._y = shape.x - layer.x, shape.y - layer.y
         self.box = self._bounds(layer)

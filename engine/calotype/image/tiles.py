@@ -1,4 +1,4 @@
-"""Large pictures in overlapping tiles, blended with cosine ramps, in memory that does not grow with the picture."""
+"""Large pictures in overlapping tiles, blended with cosine ramps, in bounded memory."""
 
 import math
 from collections.abc import Callable

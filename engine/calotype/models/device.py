@@ -23,7 +23,7 @@ class Device:
             yield
 
     def place(self, network: nn.Module) -> nn.Module:
-        return network.to(self.name, memory_format=torch.channels_last).eval()  # type: ignore[call-overload,no-any-return]
+        return network.to(self.name, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def send(self, picture: Tensor) -> Tensor:
         """picture: (B, C, H, W)."""

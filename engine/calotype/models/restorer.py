@@ -9,6 +9,8 @@ Sources:
 - Pixel-unshuffled input and a tunable noise level: Zhang, Zuo, Zhang 2018, "FFDNet".
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -55,12 +57,8 @@ class Restorer(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(12 + 3, widths[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, down_blocks, strict=True))
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(a, b, 2, stride=2) for a, b in zip(widths, widths[1:], strict=False)
-        )
-        self.grow = nn.ModuleList(
-            nn.Conv2d(b, 4 * a, 1) for a, b in zip(widths, widths[1:], strict=False)
-        )
+        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
         self.up = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, up_blocks, strict=False))
         self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
 

@@ -21,7 +21,7 @@ _declared: dict[str, tuple[params.Operation, type]] = {}
 
 
 def operation(label: str, help: str) -> Callable[[C], C]:
-    """Declare a frozen dataclass with a method run(task) as an operation; its name is the class name in snake case."""
+    """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case."""
 
     def declare(cls: C) -> C:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()

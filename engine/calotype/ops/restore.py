@@ -13,9 +13,13 @@ from calotype.ops.declare import number, operation
 @operation("Restore", "Takes grain, noise, JPEG blocks and blur out of a photo and keeps its detail.")
 @dataclass(frozen=True)
 class Restore:
-    strength: float = number("Strength", "How much of the restoration is applied; 0 leaves the photo as it is.", 100)
+    strength: float = number(
+        "Strength", "How much of the restoration is applied; 0 leaves the photo as it is.", 100
+    )
     noise: float | None = number("Noise", "How grainy the photo is. Automatic unless you set it.", None)
-    jpeg: float | None = number("JPEG blocks", "How hard the photo was compressed. Automatic unless you set it.", None)
+    jpeg: float | None = number(
+        "JPEG blocks", "How hard the photo was compressed. Automatic unless you set it.", None
+    )
     blur: float | None = number("Blur", "How soft the photo is. Automatic unless you set it.", None)
 
     def run(self, task: tasks.Task) -> None:

@@ -71,7 +71,8 @@ class Task:
                 restored = run(network, self.device.send(picture)).float().cpu()
             if not bool(torch.isfinite(restored).all()):
                 raise CalotypeError(
-                    "BAD_RESULT", "The model's result was not a number. Nothing was changed; please report it."
+                    "BAD_RESULT",
+                    "The model's result was not a number. Nothing was changed; please report it.",
                 )
             return restored.clamp(0, 1)
 
@@ -105,7 +106,9 @@ class Task:
                 "Raise the strength, or choose another filter.",
             )
         if not lit and _lit(source, box):
-            raise CalotypeError("BAD_RESULT", "The model's result was black and was thrown away. Please report it.")
+            raise CalotypeError(
+                "BAD_RESULT", "The model's result was black and was thrown away. Please report it."
+            )
 
 
 @lru_cache(maxsize=8)

@@ -60,7 +60,7 @@ def crop(picture: NDArray[np.uint8], side_px: int, rng: Generator) -> NDArray[np
         patch = patch[::-1]
     if rng.random() < 0.5:
         patch = patch.transpose(1, 0, 2)
-    return np.ascontiguousarray(patch, np.float32) / 255
+    return np.ascontiguousarray(patch, np.float32) / np.float32(255)
 
 
 class Crops(Dataset[T]):

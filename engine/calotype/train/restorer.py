@@ -50,7 +50,9 @@ class RestorerRecipe:
                 clean = _centre(data.pixels(path), 256)
                 worn = _test_wear(clean, name, np.random.default_rng(index))
                 with torch.autocast(device.type, torch.bfloat16):
-                    restored = network(_tensor(worn)[None].to(device), torch.full((1, 3), BLIND, device=device))
+                    restored = network(
+                        _tensor(worn)[None].to(device), torch.full((1, 3), BLIND, device=device)
+                    )
                 restored = restored.float().clamp(0, 1).cpu()
                 gained.append(psnr(restored, _tensor(clean)[None]))
                 similar.append(ssim(restored, _tensor(clean)[None]))
@@ -76,7 +78,7 @@ def _tensor(picture: NDArray[np.float32]) -> Tensor:
 
 def _centre(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
     y, x = ((n - side_px) // 2 for n in pixels.shape[:2])
-    return pixels[y : y + side_px, x : x + side_px].astype(np.float32) / 255
+    return pixels[y : y + side_px, x : x + side_px].astype(np.float32) / np.float32(255)
 
 
 def _test_wear(clean: NDArray[np.float32], name: str, rng: Generator) -> NDArray[np.float32]:
