@@ -29,19 +29,20 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Tuple  # noqa: UP035 for Python 3.8
 
 SOURCE = Path(__file__).resolve().parent
 sys.path.insert(0, str(SOURCE / "engine"))
 
-from calotype_wire import atomic, connection, places
-from calotype_wire.errors import CalotypeError
+from calotype_wire import atomic, connection, places  # noqa: E402
+from calotype_wire.errors import CalotypeError  # noqa: E402
 
 TORCH = "2.13.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 PIP = "25.3"  # only where Python came without one
+State = Tuple[str, str, str]  # noqa: UP006 ok, missing or broken; of what; what to do
 DEV = SOURCE / "build" / "env-dev"
 NO_NETWORK = re.compile(
     r"NewConnectionError|ConnectTimeout|name resolution|unreachable|ProxyError|getaddrinfo"
@@ -59,13 +60,14 @@ def main(arguments: list[str]) -> int:
         if sys.version_info < (3, 10) and options.command in (install, demo, test):
             return with_newer_python(arguments)
         options.rest = rest
-        return options.command(options)
+        status: int = options.command(options)
+        return status
     except CalotypeError as failure:
         print(failure.sentence, file=sys.stderr)
     except OSError as error:
         print(disk_sentence(error), file=sys.stderr)
     except KeyboardInterrupt:
-        print("Stopped; what was installed before still is.", file=sys.stderr)
+        print("Stopped.", file=sys.stderr)
         return 130
     return 1
 
@@ -81,9 +83,8 @@ def parser() -> argparse.ArgumentParser:
     demo_.add_argument("photo", nargs="?", help="a photo of yours; otherwise one that we aged")
     demo_.add_argument("--out", help="folder for the pictures")
     demo_.set_defaults(command=demo)
-    commands.add_parser("doctor", help="what works, and what to do about the rest").set_defaults(
-        command=doctor
-    )
+    doctor_ = commands.add_parser("doctor", help="what works, and what to do about the rest")
+    doctor_.set_defaults(command=doctor)
     test_ = commands.add_parser("test", help="ruff, mypy and pytest; arguments go to pytest", add_help=False)
     test_.set_defaults(command=test)
     uninstall_ = commands.add_parser("uninstall", help="remove the engine; models and styles stay")
@@ -108,8 +109,8 @@ def with_newer_python(arguments: list[str]) -> int:
 def disk_sentence(error: OSError) -> str:
     where = error.filename or places.data_dir()
     return (
-        f"{where} cannot be used: {error.strerror or error}. "
-        "Free some space, correct its rights, or set CALOTYPE_HOME to another folder, and run install.py again."
+        f"{where} cannot be used: {error.strerror or error}. Free some space, correct its rights, or set "
+        "CALOTYPE_HOME to another folder, and run install.py again."
     )
 
 
@@ -150,7 +151,7 @@ def engine_python(force: bool) -> str:
         version = quiet([python, "-m", "calotype", "--version"]).stdout.strip()
         record = json.dumps({"python": python, "version": version, "source": source}, indent=1)
         atomic.write(places.installation_file(), record.encode(), 0o644)
-        stop_engine(former.get("python", ""))
+        stop_engine(former.get("python", python))
         for old in environments():
             if old != folder:
                 remove(old)
@@ -222,7 +223,7 @@ def build(folder: Path, project: list[str], log: Path) -> str:
         python = create(folder, log)
         size = "3 GB" if nvidia() else "200 MB"
         pip(python, log, f"PyTorch {TORCH}, about {size} to download", torch_arguments(python))
-        pip(python, log, "Calotype and its libraries, about 150 MB to download", project)
+        pip(python, log, "Calotype and its libraries, about 60 MB to download", project)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -244,6 +245,7 @@ def create(folder: Path, log: Path) -> str:
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise CalotypeError("NO_PIP", f"pip could not be fetched ({error}). {remedy}") from error
         run([python, f"{wheel}/pip", "install", "--no-index", str(wheel)], log, remedy)
+        wheel.unlink()
     return python
 
 
@@ -265,9 +267,12 @@ def pip_wheel(folder: Path) -> Path:
 
 
 def torch_arguments(python: str) -> list[str]:
-    """pip's own choice, except where that brings gigabytes of CUDA which no GPU here can use."""
+    """pip's own choice, except where that brings gigabytes of CUDA that no GPU here can use.
+
+    PyPI's wheels for Linux require CUDA on every processor; those for other systems do not.
+    """
     plain = [f"torch=={TORCH}"]
-    if nvidia() or (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if nvidia() or platform.system() != "Linux":
         return plain
     asked = quiet(
         [python, "-m", "pip", "install", "--dry-run", "--no-deps", "--quiet", "--report", "-", *plain]
@@ -318,7 +323,7 @@ def run(command: list[str], log: Path, failed: str, **more: str) -> None:
         failed = "The disk is full. Free some space, or set CALOTYPE_HOME to a folder on another disk."
     elif NO_NETWORK.search(written):
         failed += " The package index cannot be reached: check the network and try again."
-    last = "".join(written.splitlines(keepends=True)[-8:]).rstrip()
+    last = "".join(written.splitlines(keepends=True)[-4:]).rstrip()
     raise CalotypeError("NOT_INSTALLED", f"{last}\n{failed} The whole log: {log}")
 
 
@@ -363,7 +368,7 @@ def dev_python(force: bool = False) -> str:
 def test(options: argparse.Namespace) -> int:
     python = dev_python()
     steps = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", *options.rest]]
-    failed = []
+    failed: list[str] = []
     for step in steps:
         if step[0] == "pytest" and failed:
             print("FAILED before pytest: " + ", ".join(failed))
@@ -385,50 +390,42 @@ print(f"{torch.__version__} (CUDA {torch.version.cuda or 'no'}) on: {device}")
 
 def doctor(options: argparse.Namespace) -> int:
     healthy = True
-    for state, name, detail in [
-        python_state(),
-        *engine_states(),
-        *disk_states(),
-        running_state(),
-        log_state(),
-    ]:
+    for state, name, detail in [python_state(), *engine_states(), *disk_states(), running_state()]:
         print(f"{state:8}{name}: {detail}")
         healthy &= state == "ok"
+    print(f"{'ok':8}log: {places.log_file()}{'' if places.log_file().exists() else ' (nothing in it yet)'}")
     return 0 if healthy else 1
 
 
-def python_state() -> tuple[str, str, str]:
-    if sys.version_info < (3, 10):
-        return (
-            "broken",
-            "Python",
-            f"{platform.python_version()}; the engine needs 3.10: run install.py with it",
-        )
+def python_state() -> State:
+    if sys.version_info < (3, 10):  # noqa: UP036 install.py alone runs on older ones
+        return "broken", "Python", f"{platform.python_version()}; run install.py with 3.10 or newer"
     return "ok", "Python", platform.python_version()
 
 
-def engine_states() -> list[tuple[str, str, str]]:
+def engine_states() -> list[State]:
     python = installation().get("python", "")
     if not python:
-        state, names = "missing", ("engine", "PyTorch")
-        return [(state, name, "run: python3 install.py") for name in names]
-    asked = quiet([python, "-c", PROBE]) if Path(python).is_file() else None
-    lines = asked.stdout.splitlines() if asked else []
+        return [("missing", name, "run: python3 install.py") for name in ("engine", "PyTorch")]
     remedy = "run: python3 install.py --force"
-    if not lines:
-        return [("broken", "engine", f"{python} does not run it; {remedy}")]
-    engine = "ok", "engine", f"{lines[0]} in {Path(python).parent.parent}"
-    if len(lines) < 2:
-        last = asked.stderr.strip().splitlines()[-1:] if asked else []
-        return [engine, ("broken", "PyTorch", f"{' '.join(last)}; {remedy}")]
-    if nvidia() and lines[1].endswith("processor"):
-        return [engine, ("broken", "PyTorch", f"{lines[1]}, not the GPU; update its driver, then {remedy}")]
-    return [engine, ("ok", "PyTorch", lines[1])]
+    if not Path(python).is_file():
+        return [("broken", "engine", f"{python} is gone; {remedy}")]
+    asked = quiet([python, "-c", PROBE])
+    engine, torch, *_ = [*asked.stdout.splitlines(), "", ""]
+    complaint = " ".join(asked.stderr.strip().splitlines()[-1:])
+    if not engine:
+        return [("broken", "engine", f"{complaint}; {remedy}")]
+    whole = "ok", "engine", f"{engine} in {Path(python).parent.parent}"
+    if not torch:
+        return [whole, ("broken", "PyTorch", f"{complaint}; {remedy}")]
+    if nvidia() and torch.endswith("processor"):
+        return [whole, ("broken", "PyTorch", f"{torch}, not on the GPU; update its driver and {remedy}")]
+    return [whole, ("ok", "PyTorch", torch)]
 
 
-def disk_states() -> list[tuple[str, str, str]]:
+def disk_states() -> list[State]:
     home = places.data_dir()
-    if not home.is_dir():
+    if not home.exists():
         return [("missing", "data folder", f"{home}; run: python3 install.py")]
     try:
         with tempfile.TemporaryFile(dir=home):
@@ -441,7 +438,7 @@ def disk_states() -> list[tuple[str, str, str]]:
     return [writable, ("ok", "disk space", f"{free_gb:.0f} GB free")]
 
 
-def running_state() -> tuple[str, str, str]:
+def running_state() -> State:
     path = places.connection_file()
     running = connection.load(path)
     if running and is_engine(running.pid):
@@ -449,10 +446,6 @@ def running_state() -> tuple[str, str, str]:
     if path.exists() and not running:
         return "broken", "running", f"{path} is damaged or not yours; remove it"
     return "ok", "running", "no engine now; editors and commands start it"
-
-
-def log_state() -> tuple[str, str, str]:
-    return "ok", "log", f"{places.log_file()}{'' if places.log_file().exists() else ' (nothing in it yet)'}"
 
 
 # The way out
@@ -483,22 +476,19 @@ def uninstall(options: argparse.Namespace) -> int:
 
 
 def stop_engine(python: str) -> None:
-    """With its own command; where its environment is broken, by its process, if that is still the engine's."""
-    if not places.connection_file().exists():
-        return
-    if Path(python).is_file() and quiet([python, "-m", "calotype", "stop"]).returncode == 0:
-        return
+    """By its own command; where its environment is broken, by its process, if that is still an engine."""
     running = connection.load(places.connection_file())
-    if not running or not is_engine(running.pid):
+    if not running:
         return
-    os.kill(running.pid, signal.SIGTERM)
+    stopped = Path(python).is_file() and quiet([python, "-m", "calotype", "stop"]).returncode == 0
+    if not stopped and is_engine(running.pid):
+        os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + 10
     while is_engine(running.pid):
         if time.monotonic() > deadline:
-            raise CalotypeError(
-                "STILL_RUNS", f"The engine does not end. End process {running.pid}, then try again."
-            )
-        time.sleep(0.1)
+            sentence = f"The engine does not end. End process {running.pid} and run install.py again."
+            raise CalotypeError("STILL_RUNS", sentence)
+        time.sleep(0.05)
 
 
 def is_engine(pid: int) -> bool:

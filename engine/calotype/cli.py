@@ -189,10 +189,11 @@ def _operations(options: argparse.Namespace) -> None:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from calotype import server
+    from calotype.serve import serve
+    from calotype.server import Settings
 
     given = {"unload_s": options.unload_after, "exit_s": options.exit_after, "silence_s": options.stuck_after}
-    server.serve(server.Settings(**{key: value for key, value in given.items() if value is not None}))
+    serve(Settings(**{key: value for key, value in given.items() if value is not None}))
 
 
 def _stop(options: argparse.Namespace) -> None:

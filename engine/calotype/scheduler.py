@@ -19,18 +19,24 @@ Key = tuple[bytes, str]
 class Job:
     """What the engine knows of a job from its submission to its release.
 
-    state: 'uploading', 'queued', 'running', 'done'. Times in monotonic seconds.
+    fields: what the worker is told. state: 'uploading', 'queued', 'running', 'done'. serial: its number
+    in this engine. Times in monotonic seconds.
     """
 
     client: bytes
     id: str
     priority: str
     supersedes: str
-    order: Any = None
+    fields: dict[str, Any] = field(default_factory=dict)
+    serial: int = 0
     state: str = "uploading"
-    cancelled_at: float | None = None
+    uploads: list[memoryview] = field(default_factory=list)
+    missing_bytes: int = 0
+    results: list[memoryview] = field(default_factory=list)
+    began_at: float = 0.0
+    progressed_at: float = 0.0
     touched_at: float = 0.0
-    facts: dict[str, Any] = field(default_factory=dict)
+    cancelled_at: float | None = None
 
     @property
     def key(self) -> Key:
@@ -42,6 +48,8 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._jobs: dict[Key, Job] = {}
+        self._serials: dict[int, Job] = {}
+        self._last_serial = 0
         self._turns: dict[str, OrderedDict[bytes, deque[Job]]] = {p: OrderedDict() for p in PRIORITIES}
 
     def __iter__(self) -> Iterator[Job]:
@@ -53,6 +61,9 @@ class Scheduler:
     def get(self, client: bytes, job: str) -> Job | None:
         return self._jobs.get((client, job))
 
+    def by_serial(self, serial: int) -> Job | None:
+        return self._serials.get(serial)
+
     def of(self, client: bytes) -> list[Job]:
         return [job for job in self._jobs.values() if job.client == client]
 
@@ -61,7 +72,10 @@ class Scheduler:
         return [job for job in self._jobs.values() if job.state != "done"]
 
     def add(self, job: Job) -> list[Job]:
-        """Take job in; the older previews that it supersedes. Raises CalotypeError DUPLICATE_JOB, BUSY."""
+        """Take job in and number it; the older previews that it supersedes.
+
+        Raises CalotypeError DUPLICATE_JOB, BUSY.
+        """
         if job.key in self._jobs:
             raise CalotypeError("DUPLICATE_JOB", f"There is a job '{job.id}' already.")
         active = self.active()
@@ -70,7 +84,9 @@ class Scheduler:
         older = [
             j for j in active if job.supersedes and j.client == job.client and j.supersedes == job.supersedes
         ]
-        self._jobs[job.key] = job
+        self._last_serial += 1
+        job.serial = self._last_serial
+        self._jobs[job.key] = self._serials[job.serial] = job
         return older
 
     def enqueue(self, job: Job) -> None:
@@ -104,3 +120,4 @@ class Scheduler:
     def forget(self, job: Job) -> None:
         self.withdraw(job)
         self._jobs.pop(job.key, None)
+        self._serials.pop(job.serial, None)

@@ -1,37 +1,33 @@
-"""The engine's front: sockets, authentication, jobs, results. It never imports torch and never computes."""
+"""The engine's middle: takes jobs from editors, gives them to workers, hands results back.
+
+It never imports torch and never computes, so it starts in a blink and always answers.
+"""
 
 import logging
-import logging.handlers
-import os
 import secrets
-import signal
-import sys
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
 from calotype import catalogue, segments
+from calotype.frontend import Frontend, received
 from calotype.scheduler import Job, Scheduler
 from calotype.version import VERSION
-from calotype.workers import Worker
+from calotype.workers import Pool
 from calotype_wire import params, places, protocol
-from calotype_wire.connection import Connection
-from calotype_wire.connection import load as load_connection
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Header, LayerShape, get, get_count, get_id
 
 log = logging.getLogger(__name__)
 
-CLIENTS_MAX = 64
-OUTBOX_MAX = 512
 ALIVE_S = 0.25
 PROGRESS_S = 0.05
+EARLY_MAX = 256
+"""Requests that may wait for the first worker to tell the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -47,62 +43,34 @@ class Settings:
     silence_s: float = 90.0
     cancel_s: float = 3.0
     keep_s: float = 600.0
-    devices: int = 1
 
 
-@dataclass
-class Work:
-    """What the server holds of a job's pixels."""
-
-    serial: int
-    fields: dict[str, Any]
-    uploads: list[memoryview]
-    missing_bytes: int
-    results: list[memoryview]
-    began_at: float = 0.0
-    progressed_at: float = 0.0
+def cancelled() -> CalotypeError:
+    return CalotypeError("CANCELLED", "Cancelled.")
 
 
 class Server:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.token = secrets.token_hex(32)
-        self._context = zmq.Context()
-        self._auth = ThreadAuthenticator(self._context)
-        self._auth.start()
         worker_token = secrets.token_hex(32)
-        self._auth.configure_plain("editors", {protocol.USER.decode(): self.token})
-        self._auth.configure_plain("workers", {protocol.USER.decode(): worker_token})
-        self._front, self.endpoint = self._bind(b"editors")
-        self._back, self._back_endpoint = self._bind(b"workers")
-        self._worker_token = worker_token
+        self._context = zmq.Context()
+        self._authenticator = ThreadAuthenticator(self._context)
+        self._authenticator.start()
+        self._authenticator.configure_plain("editors", {protocol.USER.decode(): self.token})
+        self._authenticator.configure_plain("workers", {protocol.USER.decode(): worker_token})
+        self._front = Frontend(self._context, self._gone)
+        self._pool = Pool(self._context, worker_token)
         self._store = segments.Store()
         self._scheduler = Scheduler()
-        self._serials: dict[int, Job] = {}
-        self._clients: dict[bytes, str] = {}
-        self._outboxes: dict[bytes, deque[list[Any]]] = {}
-        self._workers: list[Worker] = []
-        self._devices = settings.devices
-        self._generation = 0
-        self._failed_starts = 0
-        self._operations: list[params.Operation] | None = catalogue.load_cached()
-        self._await_catalogue: list[tuple[bytes, Header]] = []
-        self._used_at = time.monotonic()
-        self._alive_at = 0.0
+        self._operations = catalogue.load_cached()
+        self._early: list[tuple[bytes, Header]] = []
+        self._used_at = self._alive_at = time.monotonic()
         self._stopping = False
 
-    def _bind(self, domain: bytes) -> tuple["zmq.Socket[bytes]", str]:
-        socket = self._context.socket(zmq.ROUTER)
-        socket.zap_domain = domain
-        socket.plain_server = True
-        socket.router_mandatory = True
-        socket.maxmsgsize = protocol.CHUNK_BYTES + protocol.HEADER_BYTES_MAX
-        socket.sndhwm = socket.rcvhwm = 32
-        socket.handshake_ivl = 5000
-        socket.linger = 500
-        socket.backlog = 512
-        socket.bind("tcp://127.0.0.1:*")
-        return socket, socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    @property
+    def endpoint(self) -> str:
+        return self._front.endpoint
 
     def stop(self, *_: object) -> None:
         self._stopping = True
@@ -110,34 +78,24 @@ class Server:
     def run(self) -> None:
         """Until stop(), or until nobody has needed the engine for settings.exit_s."""
         poller = zmq.Poller()
-        poller.register(self._front, zmq.POLLIN)
-        poller.register(self._back, zmq.POLLIN)
-        self._start_worker(0)
+        poller.register(self._front.socket, zmq.POLLIN)
+        poller.register(self._pool.socket, zmq.POLLIN)
+        self._pool.start_one()
         while not self._stopping:
-            busy = self._scheduler.active() or any(self._outboxes.values()) or self._await_catalogue
-            ready = dict(poller.poll(20 if busy else 250))
-            if self._back in ready:
-                self._drain(self._back, self._from_worker)
-            if self._front in ready:
-                self._drain(self._front, self._from_client)
+            busy = self._scheduler.active() or self._front.waiting or self._early
+            poller.poll(20 if busy else 250)
+            for name, frames in received(self._pool.socket):
+                self._from_worker(name, frames)
+            for client, frames in received(self._front.socket):
+                self._from_client(client, frames)
             self._tick()
         log.info("the engine ends")
 
     def close(self) -> None:
-        for worker in self._workers:
-            worker.kill()
-        self._auth.stop()
+        self._pool.close()
+        self._authenticator.stop()
         self._context.destroy(linger=500)
         self._store.close()
-
-    def _drain(self, socket: "zmq.Socket[bytes]", handle: Any) -> None:
-        """Some messages and then the other duties: no peer can keep the server for itself."""
-        for _ in range(64):
-            try:
-                frames = socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            handle(bytes(frames[0].buffer), [frame.buffer for frame in frames[1:]])
 
     # ---- editors
 
@@ -148,85 +106,78 @@ class Server:
             if not 1 <= len(frames) <= 2:
                 raise protocol.bad_request("A message has a header and at most one payload.")
             header = protocol.unpack(frames[0])
-            kind = get(header, "type", str)
             if header.get("job") is not None:
                 job = get_id(header)
-            if kind == "hello":
-                self._hello(client, header)
-                return
-            if client not in self._clients:
-                raise CalotypeError(
-                    "VERSION", "The first message must be a 'hello' with the versions you speak."
-                )
-            if kind == "chunk":
-                self._chunk(client, header, frames[1] if len(frames) == 2 else memoryview(b""))
-                return
-            handlers = {
-                "ping": self._ping,
-                "catalogue": self._catalogue,
-                "submit": self._submit,
-                "cancel": self._cancel,
-                "fetch": self._fetch,
-                "release": self._release,
-                "stop": self._stop_request,
-            }
-            if kind not in handlers:
-                raise protocol.bad_request(f"There is no message '{kind[:40]}'.")
-            handlers[kind](client, header)
+            self._handle(client, header, frames[1] if len(frames) == 2 else None)
         except CalotypeError as failure:
             log.info("refused: %s %s", failure.code, failure.sentence)
-            self._send(client, protocol.error(failure, job))
+            self._front.send(client, protocol.error(failure, job))
 
-    def _hello(self, client: bytes, header: Header) -> None:
-        version = protocol.negotiate(get(header, "versions", list))
-        if client not in self._clients and len(self._clients) >= CLIENTS_MAX:
-            raise CalotypeError("BUSY", "Too many editors are connected. Close some, then try again.")
-        self._clients[client] = get(header, "name", str)[:80]
-        log.info("hello from %s", self._clients[client])
-        self._send(client, {"type": "welcome", "version": version, "engine": VERSION})
+    def _handle(self, client: bytes, header: Header, payload: memoryview | None) -> None:
+        kind = get(header, "type", str)
+        if kind == "hello":
+            version = protocol.negotiate(get(header, "versions", list))
+            self._front.welcome(client, get(header, "name", str)[:80])
+            log.info("hello from %s", self._front.clients[client])
+            self._front.send(client, {"type": "welcome", "version": version, "engine": VERSION})
+            return
+        if client not in self._front.clients:
+            raise CalotypeError(
+                "VERSION", "The first message must be a 'hello' with the versions that you speak."
+            )
+        if kind == "chunk":
+            self._chunk(client, header, payload if payload is not None else memoryview(b""))
+            return
+        handlers = {
+            "ping": self._ping,
+            "catalogue": self._catalogue,
+            "submit": self._submit,
+            "cancel": self._cancel,
+            "fetch": self._fetch,
+            "release": self._release,
+            "stop": self._stop,
+        }
+        if kind not in handlers:
+            raise protocol.bad_request(f"There is no message '{kind[:40]}'.")
+        handlers[kind](client, header)
 
     def _ping(self, client: bytes, header: Header) -> None:
-        self._send(client, {"type": "pong", "jobs": len(self._scheduler.active())})
+        self._front.send(client, {"type": "pong", "jobs": len(self._scheduler.active())})
 
-    def _stop_request(self, client: bytes, header: Header) -> None:
-        self._send(client, {"type": "stopping"})
+    def _stop(self, client: bytes, header: Header) -> None:
+        self._front.send(client, {"type": "stopping"})
         self.stop()
 
     def _catalogue(self, client: bytes, header: Header) -> None:
         if self._operations is None:
-            self._await_catalogue.append((client, header))
+            self._hold(client, header)
             return
         wire = [operation.to_wire() for operation in self._operations]
-        self._send(client, {"type": "catalogue", "operations": wire})
+        self._front.send(client, {"type": "catalogue", "operations": wire})
+
+    def _hold(self, client: bytes, header: Header) -> None:
+        if len(self._early) >= EARLY_MAX:
+            raise CalotypeError("BUSY", "The engine is still starting. Try again in a moment.")
+        self._early.append((client, header))
 
     def _submit(self, client: bytes, header: Header) -> None:
         if self._operations is None:
-            if len(self._await_catalogue) >= OUTBOX_MAX:
-                raise CalotypeError("BUSY", "The engine is still starting. Try again in a moment.")
-            self._await_catalogue.append((client, header))
+            self._hold(client, header)
             return
-        job, fields, shapes = self._checked(client, header)
+        job, shapes = self._checked(client, header)
         size = sum(shape.total_bytes for shape in shapes)
+        segments.check_memory(2 * size)  # the result is about as large as the picture
         older = self._scheduler.add(job)
         try:
-            segments.check_memory(2 * size)  # the result is about as large as the picture
-            serial = self._new_serial(job)
-            folders = self._store.folders(str(serial))
-            paths = [segments.create(folders, f"in-{i}", shape.total_bytes) for i, shape in enumerate(shapes)]
+            self._make_room(job, shapes)
         except CalotypeError:
-            self._scheduler.forget(job)
+            self._forget(job)
             raise
         for superseded in older:
-            self._end(superseded, CalotypeError("CANCELLED", "A newer preview took its place."))
-        fields["layers"] = [
-            {**shape.to_wire(), "path": str(path)} for shape, path in zip(shapes, paths, strict=True)
-        ]
-        fields["folders"] = [str(folder) for folder in folders]
-        job.order = Work(serial, fields, [segments.open_map(path, True) for path in paths], size, [])
-        job.touched_at = time.monotonic()
-        self._send(client, {"type": "accepted", "job": job.id})
+            self._cancel(client, {"job": superseded.id})
+        self._front.send(client, {"type": "accepted", "job": job.id})
 
-    def _checked(self, client: bytes, header: Header) -> tuple[Job, dict[str, Any], list[LayerShape]]:
+    def _checked(self, client: bytes, header: Header) -> tuple[Job, list[LayerShape]]:
         assert self._operations is not None
         operation = params.find(self._operations, get(header, "operation", str))
         fields: dict[str, Any] = {
@@ -246,29 +197,35 @@ class Server:
         priority = get(header, "priority", str)
         if priority not in protocol.PRIORITIES:
             raise protocol.bad_request(f"The priority must be one of {', '.join(protocol.PRIORITIES)}.")
-        job = Job(client, get_id(header), priority, get(header, "supersedes", str)[:64])
-        return job, fields, shapes
+        return Job(client, get_id(header), priority, get(header, "supersedes", str)[:64], fields), shapes
 
-    def _new_serial(self, job: Job) -> int:
-        serial = max(self._serials, default=0) + 1
-        self._serials[serial] = job
-        return serial
+    def _make_room(self, job: Job, shapes: list[LayerShape]) -> None:
+        folders = self._store.folders(str(job.serial))
+        paths = [
+            segments.create(folders, f"in-{index}", shape.total_bytes) for index, shape in enumerate(shapes)
+        ]
+        job.fields["folders"] = [str(folder) for folder in folders]
+        job.fields["layers"] = [
+            {**shape.to_wire(), "path": str(path)} for shape, path in zip(shapes, paths, strict=True)
+        ]
+        job.uploads = [segments.open_map(path, True) for path in paths]
+        job.missing_bytes = sum(shape.total_bytes for shape in shapes)
+        job.touched_at = time.monotonic()
 
     def _chunk(self, client: bytes, header: Header, payload: memoryview) -> None:
         job = self._scheduler.get(client, get_id(header))
         if job is None or job.state != "uploading":
             return  # of a job that was cancelled while its chunks were under way
-        work: Work = job.order
-        upload = work.uploads[get_count(header, "layer", len(work.uploads) - 1)]
-        offset = get_count(header, "offset", max(0, len(upload) - len(payload)))
-        if not payload or offset + len(payload) > len(upload) or len(payload) > work.missing_bytes:
+        upload = job.uploads[get_count(header, "layer", len(job.uploads) - 1)]
+        offset = get_count(header, "offset", len(upload))
+        if not payload or offset + len(payload) > len(upload) or len(payload) > job.missing_bytes:
             self._end(job, protocol.bad_request("The layer's bytes do not match its size."))
             return
         upload[offset : offset + len(payload)] = payload
-        work.missing_bytes -= len(payload)
+        job.missing_bytes -= len(payload)
         job.touched_at = time.monotonic()
-        if work.missing_bytes == 0:
-            work.uploads = []
+        if job.missing_bytes == 0:
+            job.uploads = []
             self._scheduler.enqueue(job)
             self._dispatch()
 
@@ -276,62 +233,32 @@ class Server:
         job = self._scheduler.get(client, get_id(header))
         if job is None or job.state == "done":
             return  # the answer is under way
-        if job.state == "running":
-            job.cancelled_at = time.monotonic()
-            for worker in self._workers:
-                if worker.serial == job.order.serial:
-                    worker.cancel()
-        else:
-            self._end(job, CalotypeError("CANCELLED", "Cancelled."))
+        if job.state != "running":
+            self._end(job, cancelled())
+            return
+        job.cancelled_at = job.cancelled_at or time.monotonic()
+        worker = self._pool.running(job.serial)
+        if worker is not None:
+            worker.cancel()
 
     def _fetch(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
         if job is None or job.state != "done":
             raise CalotypeError("EXPIRED", "The result is no longer there. Run the filter again.")
-        results: list[memoryview] = job.order.results
-        index = get_count(header, "layer", len(results) - 1)
-        size = get_count(header, "bytes", min(protocol.CHUNK_BYTES, len(results[index])))
-        offset = get_count(header, "offset", len(results[index]) - size)
+        result = job.results[get_count(header, "layer", len(job.results) - 1)]
+        size = get_count(header, "bytes", min(protocol.CHUNK_BYTES, len(result)))
+        offset = get_count(header, "offset", len(result) - size)
         job.touched_at = time.monotonic()
-        answer = {"type": "chunk", "job": job.id, "layer": index, "offset": offset}
-        self._send(client, answer, results[index][offset : offset + size])
+        answer = {"type": "chunk", "job": job.id, "layer": header["layer"], "offset": offset}
+        self._front.send(client, answer, result[offset : offset + size])
 
     def _release(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
         if job is not None and job.state == "done":
             self._forget(job)
 
-    def _send(self, client: bytes, header: Header, payload: memoryview | None = None) -> None:
-        parts: list[Any] = [client, protocol.pack(header)]
-        if payload is not None:
-            parts.append(payload)
-        outbox = self._outboxes.get(client)
-        if not outbox and self._push(parts):
-            return
-        if header["type"] in ("progress", "pong", "alive") or client not in self._clients:
-            return
-        outbox = self._outboxes.setdefault(client, deque())
-        outbox.append(parts)
-        if len(outbox) > OUTBOX_MAX:
-            self._gone(client)
-
-    def _push(self, parts: list[Any]) -> bool:
-        """False where the editor reads too slowly now."""
-        try:
-            self._front.send_multipart(parts, zmq.NOBLOCK, copy=len(parts) < 3)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno != zmq.EHOSTUNREACH:
-                raise
-            self._gone(parts[0])
-        return True
-
     def _gone(self, client: bytes) -> None:
-        name = self._clients.pop(client, None)
-        self._outboxes.pop(client, None)
-        if name is not None:
-            log.info("%s has gone", name)
+        log.info("an editor has gone")
         for job in self._scheduler.of(client):
             if job.state == "running":
                 self._cancel(client, {"job": job.id})
@@ -340,237 +267,131 @@ class Server:
 
     # ---- workers
 
-    def _start_worker(self, device: int) -> None:
-        self._generation += 1
-        self._workers.append(
-            Worker(self._back, self._back_endpoint, self._worker_token, device, self._generation)
-        )
-
     def _from_worker(self, name: bytes, frames: list[memoryview]) -> None:
-        worker = next((w for w in self._workers if w.name.encode() == name), None)
+        worker = self._pool.named(name)
         if worker is None:
-            return  # killed meanwhile
+            return  # given up meanwhile
         header = protocol.unpack(frames[0])
         worker.heard_at = time.monotonic()
-        kind = header["type"]
-        if kind == "ready":
-            self._worker_ready(worker, header)
+        if header["type"] == "ready":
+            self._pool.ready(worker, header["devices"])
+            self._learn(params.catalogue_from_wire(header["operations"]))
+            self._dispatch()
             return
-        if header.get("serial") != worker.serial or worker.serial is None:
+        job = self._scheduler.by_serial(header["serial"])
+        if job is None or worker.serial != job.serial:
             return
-        job = self._serials[worker.serial]
-        if kind == "progress":
+        if header["type"] == "progress":
             self._progress(job, header)
             return
-        if kind == "result":
-            self._result(job, header)
-        elif kind == "failed":
-            self._end(job, CalotypeError(header["code"], header["sentence"]))
-        if kind != "alive":
-            worker.finished()
-            self._dispatch()
-
-    def _worker_ready(self, worker: Worker, header: Header) -> None:
         worker.finished()
-        self._failed_starts = 0
-        self._devices = max(self.settings.devices, header["devices"])
-        self._operations = params.catalogue_from_wire(header["operations"])
-        catalogue.save_cached(self._operations)
-        waiting, self._await_catalogue = self._await_catalogue, []
-        for client, message in waiting:
-            self._from_client(client, [memoryview(protocol.pack(message))])
+        if header["type"] == "result":
+            self._result(job, header)
+        else:
+            self._end(job, CalotypeError(header["code"], header["sentence"]))
         self._dispatch()
 
+    def _learn(self, operations: list[params.Operation]) -> None:
+        self._operations = operations
+        catalogue.save_cached(operations)
+        early, self._early = self._early, []
+        for client, header in early:
+            self._from_client(client, [memoryview(protocol.pack(header))])
+
     def _dispatch(self) -> None:
-        idle = [worker for worker in self._workers if worker.state == "idle"]
-        while idle and (job := self._scheduler.next()):
-            job.order.began_at = time.monotonic()
-            idle.pop().run(job.order.serial, job.order.fields)
-        if self._scheduler.waiting() and len(self._workers) < self._devices:
-            used = {worker.device for worker in self._workers}
-            self._start_worker(min(set(range(self._devices)) - used))
+        for worker in self._pool.idle():
+            job = self._scheduler.next()
+            if job is None:
+                return
+            job.began_at = time.monotonic()
+            worker.run(job.serial, job.fields)
+        if self._scheduler.waiting() and not self._pool.broken:
+            self._pool.start_one()
 
     def _progress(self, job: Job, header: Header) -> None:
-        work: Work = job.order
         now = time.monotonic()
-        if now - work.progressed_at < PROGRESS_S:
+        if now - job.progressed_at < PROGRESS_S:
             return
-        work.progressed_at = now
-        fraction = float(header["fraction"])
-        left = (now - work.began_at) * (1 - fraction) / fraction if fraction > 0.02 else None
+        job.progressed_at = now
+        fraction = header["fraction"]
         message = {"type": "progress", "job": job.id, "fraction": fraction, "stage": header["stage"]}
-        self._send(job.client, {**message, "seconds_left": left})
+        if fraction > 0.02:
+            message["seconds_left"] = (now - job.began_at) * (1 - fraction) / fraction
+        self._front.send(job.client, message)
 
     def _result(self, job: Job, header: Header) -> None:
-        work: Work = job.order
-        if job.client not in self._clients:
-            self._forget(job)
+        if job.client not in self._front.clients or job.cancelled_at is not None:
+            self._end(job, cancelled())
             return
-        if job.cancelled_at is not None:
-            self._end(job, CalotypeError("CANCELLED", "Cancelled."))
-            return
-        work.results = [segments.open_map(Path(path), False) for path in header["paths"]]
-        seconds = time.monotonic() - work.began_at
-        log.info("%s done in %.2f s", work.fields["operation"], seconds)
-        job.state = "done"
+        job.results = [segments.open_map(Path(path), False) for path in header["paths"]]
         job.touched_at = time.monotonic()
+        job.state = "done"
+        seconds = job.touched_at - job.began_at
+        log.info("%s done in %.2f s", job.fields["operation"], seconds)
         facts = {**header["facts"], "seconds": seconds}
-        self._send(job.client, {"type": "result", "job": job.id, "layers": header["layers"], "facts": facts})
+        message = {"type": "result", "job": job.id, "layers": header["layers"], "facts": facts}
+        self._front.send(job.client, message)
 
     def _end(self, job: Job, failure: CalotypeError) -> None:
         """Answer a job that has no result."""
+        if job.cancelled_at is not None:
+            failure = cancelled()
         log.info("job ended: %s %s", failure.code, failure.sentence)
-        if job.state == "running" and job.cancelled_at is not None:
-            failure = CalotypeError("CANCELLED", "Cancelled.")
         self._forget(job)
-        self._send(job.client, protocol.error(failure, job.id))
+        if job.client in self._front.clients:
+            self._front.send(job.client, protocol.error(failure, job.id))
 
     def _forget(self, job: Job) -> None:
         self._scheduler.forget(job)
-        if job.order is not None:
-            self._serials.pop(job.order.serial, None)
-            self._store.drop(str(job.order.serial))
+        self._store.drop(str(job.serial))
 
     # ---- time
 
     def _tick(self) -> None:
+        self._front.flush()
+        for serial, why in self._pool.remove_failed(self.settings.silence_s):
+            self._fail(serial, why)
         now = time.monotonic()
-        for client, outbox in list(self._outboxes.items()):
-            while outbox and self._push(outbox[0]):
-                outbox.popleft()
-            if not outbox:
-                self._outboxes.pop(client, None)
-        for worker in list(self._workers):
-            self._watch(worker, now)
         if now - self._alive_at < ALIVE_S:
             return
         self._alive_at = now
-        for client in list(self._clients):  # ROUTER_MANDATORY tells who has gone
-            self._send(client, {"type": "alive"})
+        self._front.find_lost()
+        self._pool.unload(self.settings.unload_s)
         for job in self._scheduler:
-            if job.state in ("uploading", "done") and now - job.touched_at > self.settings.keep_s:
-                if job.state == "done":
-                    self._forget(job)
-                else:
-                    self._end(
-                        job, CalotypeError("TIMEOUT", "The picture did not arrive. Run the filter again.")
-                    )
+            self._check_age(job, now)
         if len(self._scheduler) == 0 and now - self._used_at > self.settings.exit_s:
             self.stop()
-        self._start_missing()
+        if self._early or self._scheduler.waiting():
+            self._need_worker()
 
-    def _watch(self, worker: Worker, now: float) -> None:
-        job = self._serials.get(worker.serial) if worker.serial is not None else None
-        status = worker.ended()
-        if status is not None:
-            self._lose(worker, self._why_ended(status))
-        elif worker.state == "starting" and now - worker.heard_at > self.settings.silence_s:
-            self._lose(worker, CalotypeError("WORKER_LOST", "The models did not load in time. Try again."))
-        elif job and job.cancelled_at and now - job.cancelled_at > self.settings.cancel_s:
-            self._lose(worker, CalotypeError("CANCELLED", "Cancelled."))
-        elif job and now - worker.heard_at > self.settings.silence_s:
-            sentence = "The model got stuck and was stopped. Try again, or select a smaller part."
-            self._lose(worker, CalotypeError("WORKER_LOST", sentence))
-        elif worker.state == "idle" and now - worker.idle_since > self.settings.unload_s:
-            worker.kill()
-            self._workers.remove(worker)
-
-    @staticmethod
-    def _why_ended(status: int) -> CalotypeError:
-        if status == -signal.SIGKILL if hasattr(signal, "SIGKILL") else False:
-            return CalotypeError(
-                "OUT_OF_MEMORY",
-                "The system stopped the model, most likely because memory ran out. Close other programs, or "
-                "select a smaller part.",
-            )
-        folder = places.log_file().parent
-        return CalotypeError(
-            "WORKER_LOST", f"The model's process ended ({status}). Try again. Details: {folder}"
-        )
-
-    def _lose(self, worker: Worker, failure: CalotypeError) -> None:
-        log.warning("%s lost: %s", worker.name, failure.sentence)
-        if worker.state == "starting":
-            self._failed_starts += 1
-        job = self._serials.get(worker.serial) if worker.serial is not None else None
-        worker.kill()
-        self._workers.remove(worker)
+    def _fail(self, serial: int | None, why: CalotypeError) -> None:
+        job = None if serial is None else self._scheduler.by_serial(serial)
         if job is not None:
-            self._end(job, failure)
+            self._end(job, why)
 
-    def _start_missing(self) -> None:
-        if self._workers or not (self._scheduler.waiting() or self._await_catalogue):
+    def _check_age(self, job: Job, now: float) -> None:
+        if job.state == "running" and job.cancelled_at and now - job.cancelled_at > self.settings.cancel_s:
+            worker = self._pool.running(job.serial)
+            if worker is not None:
+                self._fail(self._pool.remove(worker, cancelled()), cancelled())
+        elif job.state == "uploading" and now - job.touched_at > self.settings.keep_s:
+            self._end(job, CalotypeError("TIMEOUT", "The picture did not arrive. Run the filter again."))
+        elif job.state == "done" and now - job.touched_at > self.settings.keep_s:
+            self._forget(job)
+
+    def _need_worker(self) -> None:
+        if not self._pool.broken:
+            if len(self._pool) == 0:
+                self._pool.start_one()
             return
-        if self._failed_starts < 3:
-            self._start_worker(0)
-            return
-        self._failed_starts = 0
-        sentence = "The Calotype engine is damaged. Run 'python3 install.py' again to repair it. Details: "
-        broken = CalotypeError("ENGINE_BROKEN", sentence + str(places.log_file().parent))
-        waiting, self._await_catalogue = self._await_catalogue, []
-        for client, header in waiting:
-            self._send(client, protocol.error(broken, header.get("job")))
+        self._pool.forgive()
+        broken = CalotypeError(
+            "ENGINE_BROKEN",
+            "The Calotype engine is damaged. Run 'python3 install.py' again to repair it. Details are in "
+            f"{places.log_file().parent}.",
+        )
+        early, self._early = self._early, []
+        for client, header in early:
+            self._front.send(client, protocol.error(broken, header.get("job")))
         for job in self._scheduler.active():
             self._end(job, broken)
-
-
-def serve(settings: Settings) -> None:
-    """Run the engine of this user, or say on the screen who runs it already.
-
-    Raises CalotypeError where the engine's folder cannot be used.
-    """
-    lock = _lock()
-    if lock is None:
-        owner = load_connection(places.connection_file())
-        print(f"The Calotype engine runs already, process {owner.pid if owner else 'unknown'}.")  # noqa: T201
-        return
-    with lock:
-        _log_to_file()
-        server = Server(settings)
-        path = places.connection_file()
-        try:
-            Connection(server.endpoint, server.token, os.getpid(), VERSION).save(path)
-            signal.signal(signal.SIGTERM, server.stop)
-            signal.signal(signal.SIGINT, server.stop)
-            log.info("Calotype %s listens at %s", VERSION, server.endpoint)
-            server.run()
-        finally:
-            path.unlink(missing_ok=True)
-            server.close()
-
-
-def _lock() -> filelock.FileLock | None:
-    """The lock of the only engine, or None where another holds it."""
-    folder = places.run_dir()
-    path = folder / "engine.lock"
-    try:
-        places.make_private(folder)
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise PermissionError(f"{path} is not a plain file. Remove it and start again.")
-        lock = filelock.FileLock(path, mode=0o600)
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return None
-    except (OSError, NotImplementedError) as error:
-        raise CalotypeError(
-            "NO_RUN_FOLDER",
-            f"The engine cannot use its folder {folder} ({error}). Make it writable, or set CALOTYPE_HOME to "
-            "a folder on a local disk.",
-        ) from error
-    return lock
-
-
-def _log_to_file() -> None:
-    path = places.log_file()
-    logging.raiseExceptions = False  # a full disk must not stop the engine
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(
-            path, maxBytes=1 << 20, backupCount=2, encoding="utf-8"
-        )
-    except OSError:
-        handler = logging.StreamHandler(sys.stderr)
-    sys.excepthook = lambda *failure: log.critical("the engine ends by a bug", exc_info=failure)
-    logging.basicConfig(
-        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(message)s", force=True
-    )

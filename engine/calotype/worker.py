@@ -11,12 +11,13 @@ from typing import Any
 import zmq
 
 from calotype import ops, segments
+from calotype.image import tiles
 from calotype.image.codec import Canvas
 from calotype.image.selection import Selection
 from calotype.models import device as devices
 from calotype.ops import declare
 from calotype.ops.task import Task
-from calotype_wire import protocol
+from calotype_wire import places, protocol
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Header, LayerShape
 
@@ -58,16 +59,13 @@ class Worker:
         serial = header["serial"]
         try:
             answer = self._result(serial, header)
-        except CalotypeError as failure:
-            answer = {"type": "failed", "code": failure.code, "sentence": failure.sentence}
         except Cancelled:
-            answer = {"type": "failed", "code": "CANCELLED", "sentence": "Cancelled."}
-        except Exception:  # the one broad except: a bug in an operation must not end the worker
+            answer = _failed(CalotypeError("CANCELLED", "Cancelled."))
+        except CalotypeError as failure:
+            answer = _failed(failure)
+        except Exception as bug:  # the one broad except: a bug in an operation must not end the worker
             log.exception("%s failed", header["operation"])
-            sentence = (
-                "Something went wrong inside the engine; the picture was not changed. Details are in the log."
-            )
-            answer = {"type": "failed", "code": "INTERNAL", "sentence": sentence}
+            answer = _failed(tiles.out_of_memory() if tiles.is_out_of_memory(bug) else _internal())
         self._send({"serial": serial, **answer})
 
     def _result(self, serial: int, header: Header) -> Header:
@@ -107,6 +105,18 @@ class Worker:
         results: list[Any] = [canvas.shape.to_wire() for canvas in task.results]
         facts = {"device": self._device.name, **task.facts}
         return {"type": "result", "layers": results, "paths": paths, "facts": facts}
+
+
+def _failed(failure: CalotypeError) -> Header:
+    return {"type": "failed", "code": failure.code, "sentence": failure.sentence[:2000]}
+
+
+def _internal() -> CalotypeError:
+    return CalotypeError(
+        "INTERNAL",
+        "Something went wrong inside the engine; the picture was not changed. Details are in the log folder "
+        f"{places.log_file().parent}.",
+    )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,13 +11,18 @@ from typing import Any
 
 import zmq
 
+from calotype import frontend
 from calotype_wire import places, protocol
+from calotype_wire.errors import CalotypeError
 
 log = logging.getLogger(__name__)
 
+STARTS_MAX = 3
+"""A worker that fails to start so often in a row will not start at all."""
+
 
 class Worker:
-    """One process on one device. state: 'starting', 'idle', 'busy', 'gone'."""
+    """One process on one device. state: 'starting', 'idle', 'busy'. serial: of the job that it runs."""
 
     def __init__(
         self, socket: "zmq.Socket[bytes]", endpoint: str, token: str, device: int, generation: int
@@ -28,7 +34,7 @@ class Worker:
         self.heard_at = self.idle_since = time.monotonic()
         self._socket = socket
         folder = places.log_file().parent
-        with (folder / f"worker-{device}.log").open("wb") as complaints:
+        with open(os.path.join(folder, f"worker-{device}.log"), "wb") as complaints:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "calotype.worker"],
                 stdin=subprocess.PIPE,
@@ -48,12 +54,8 @@ class Worker:
             self._process.stdin.write(json.dumps(fields).encode())
             self._process.stdin.close()
         except BrokenPipeError:
-            pass  # it died already: ended() will say so
+            pass  # it died already: failure() will say so
         log.info("%s started, pid %d", self.name, self._process.pid)
-
-    def ended(self) -> int | None:
-        """The exit status, or None while it lives."""
-        return self._process.poll()
 
     def run(self, serial: int, fields: dict[str, Any]) -> None:
         self.state, self.serial = "busy", serial
@@ -65,17 +67,104 @@ class Worker:
 
     def finished(self) -> None:
         self.state, self.serial = "idle", None
-        self.idle_since = time.monotonic()
+        self.heard_at = self.idle_since = time.monotonic()
+
+    def failure(self, silence_s: float) -> CalotypeError | None:
+        """Why it must be given up, or None while it is well."""
+        status = self._process.poll()
+        if status == -getattr(signal, "SIGKILL", 9):
+            return CalotypeError(
+                "OUT_OF_MEMORY",
+                "The system stopped the model, most likely because memory ran out. Close other programs, or "
+                "select a smaller part.",
+            )
+        folder = places.log_file().parent
+        if status is not None:
+            sentence = f"The model's process ended ({status}). Try again. Details are in {folder}."
+            return CalotypeError("WORKER_LOST", sentence)
+        if self.state != "idle" and time.monotonic() - self.heard_at > silence_s:
+            sentence = "The model got stuck and was stopped. Try again, or select a smaller part."
+            return CalotypeError("WORKER_LOST", sentence)
+        return None
 
     def kill(self) -> None:
-        if self.state != "gone":
-            self.state = "gone"
-            self._process.kill()
-            self._process.wait()
-            log.info("%s ended", self.name)
+        self._process.kill()
+        self._process.wait()
+        log.info("%s ended", self.name)
 
     def _send(self, header: dict[str, Any]) -> None:
         try:
             self._socket.send_multipart([self.name.encode(), protocol.pack(header)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             log.warning("%s cannot be reached: %s", self.name, error)
+
+
+class Pool:
+    """The workers, at most one a device. devices: how many there are, as far as is known."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", token: str) -> None:
+        self.socket = frontend.bind(context, "workers")
+        self.devices = 1
+        self._endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._token = token
+        self._workers: list[Worker] = []
+        self._generation = 0
+        self._failed_starts = 0
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    @property
+    def broken(self) -> bool:
+        return self._failed_starts >= STARTS_MAX
+
+    def start_one(self) -> None:
+        """On a device that has no worker yet, if there is one."""
+        free = set(range(self.devices)) - {worker.device for worker in self._workers}
+        if free:
+            self._generation += 1
+            self._workers.append(
+                Worker(self.socket, self._endpoint, self._token, min(free), self._generation)
+            )
+
+    def idle(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.state == "idle"]
+
+    def named(self, name: bytes) -> Worker | None:
+        return next((worker for worker in self._workers if worker.name.encode() == name), None)
+
+    def running(self, serial: int) -> Worker | None:
+        return next((worker for worker in self._workers if worker.serial == serial), None)
+
+    def ready(self, worker: Worker, devices: int) -> None:
+        worker.finished()
+        self.devices = devices
+        self._failed_starts = 0
+
+    def forgive(self) -> None:
+        """Let the next job try to start a worker again."""
+        self._failed_starts = 0
+
+    def remove_failed(self, silence_s: float) -> list[tuple[int | None, CalotypeError]]:
+        """Kill what is stuck, forget what died: the jobs that ran there, and why they failed."""
+        failed = [(worker, worker.failure(silence_s)) for worker in self._workers]
+        return [(self.remove(worker, why), why) for worker, why in failed if why is not None]
+
+    def remove(self, worker: Worker, why: CalotypeError) -> int | None:
+        """The serial of the job that it ran."""
+        log.warning("%s given up: %s", worker.name, why.sentence)
+        self._failed_starts += worker.state == "starting"
+        worker.kill()
+        self._workers.remove(worker)
+        return worker.serial
+
+    def unload(self, unused_s: float) -> None:
+        """End the workers that have been idle for so long: all their memory is free then."""
+        for worker in self.idle():
+            if time.monotonic() - worker.idle_since > unused_s:
+                worker.kill()
+                self._workers.remove(worker)
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.kill()

@@ -302,12 +302,15 @@ def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> 
     """Blocking: a Client whose handshake is done. Raises CalotypeError."""
     client = Client(connection, name)
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        client.wait(0.05)
-        if any(isinstance(event, Ready) for event in client.pump()):
-            return client
-    client.close()
-    raise _hung()
+    try:
+        while time.monotonic() < deadline:
+            client.wait(0.05)
+            if any(isinstance(event, Ready) for event in client.pump()):
+                return client
+        raise _hung()
+    except CalotypeError:
+        client.close()
+        raise
 
 
 def _hung() -> CalotypeError:

@@ -96,10 +96,10 @@ def get_count(header: Mapping[str, Any], key: str, most: int) -> int:
 
 def negotiate(offered: Sequence[Any]) -> int:
     """The best version that both sides speak. Raises CalotypeError VERSION where there is none."""
-    common = [version for version in VERSIONS if version in offered]
+    numbers = [version for version in offered if type(version) is int]
+    common = [version for version in VERSIONS if version in numbers]
     if common:
         return common[0]
-    numbers = [version for version in offered if type(version) is int]
     older = "editor plugin" if numbers and max(numbers) < min(VERSIONS) else "engine"
     raise CalotypeError(
         "VERSION",

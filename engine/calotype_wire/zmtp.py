@@ -199,7 +199,7 @@ class Dealer:
         command = bytes(body)
         if not flags & COMMAND:
             raise lost("a message before the handshake")
-        if command.startswith(_short(b"ERROR")):
+        if command.startswith((_short(b"ERROR"), b"^RROR")):  # libzmq 4.3.5 writes "\x5ERROR" in C
             raise CalotypeError(
                 "REFUSED",
                 "The Calotype engine did not accept this editor. Close the editors, run "

@@ -87,7 +87,7 @@ def with_less_memory(attempt: Callable[[int], None], side: int = SIDE_PX) -> int
         try:
             attempt(side)
         except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         else:
             return side
@@ -95,14 +95,18 @@ def with_less_memory(attempt: Callable[[int], None], side: int = SIDE_PX) -> int
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         side //= 2
-    raise CalotypeError(
+    raise out_of_memory()
+
+
+def out_of_memory() -> CalotypeError:
+    return CalotypeError(
         "OUT_OF_MEMORY",
         "There is not enough memory for this filter. Close other programs, or select a smaller part.",
     )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    text = str(error)
+    text = str(error)  # torch on the CPU raises a plain RuntimeError
     return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text
