@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -367,12 +368,13 @@ def dev_python(force: bool = False) -> str:
 
 def test(options: argparse.Namespace) -> int:
     python = dev_python()
-    steps = [["ruff", "check"], ["ruff", "format", "--check"], ["mypy"], ["pytest", *options.rest]]
+    types = [["mypy"], ["mypy", "install.py"]]
+    steps = [["ruff", "check"], ["ruff", "format", "--check"], *types, ["pytest", *options.rest]]
     failed: list[str] = []
     for step in steps:
         if step[0] == "pytest" and failed:
             print("FAILED before pytest: " + ", ".join(failed))
-        print("$ " + " ".join(step))
+        print("$ " + shlex.join(step))
         if subprocess.call([python, "-m", *step], cwd=SOURCE, env=clean()) != 0:
             failed.append(" ".join(step))
     return 1 if failed else 0

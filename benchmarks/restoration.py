@@ -108,12 +108,11 @@ class Score:
 
 
 def bilateral(picture: Floats, peer: Peer) -> Floats:
-    return cv2.bilateralFilter(_bytes(picture), -1, *peer.bilateral).astype(np.float32) / 255
+    return _floats(cv2.bilateralFilter(_bytes(picture), -1, *peer.bilateral))
 
 
 def nlm(picture: Floats, peer: Peer) -> Floats:
-    result = cv2.fastNlMeansDenoisingColored(_bytes(picture), None, *peer.nlm, 7, 21)
-    return result.astype(np.float32) / 255
+    return _floats(cv2.fastNlMeansDenoisingColored(_bytes(picture), None, *peer.nlm, 7, 21))
 
 
 def ours(device: Device, levels: Levels) -> Method:
@@ -123,7 +122,8 @@ def ours(device: Device, levels: Levels) -> Method:
 
     def run(picture: Tensor) -> Tensor:
         with device.inference():
-            return network(device.send(picture), planes).float().cpu().clamp(0, 1)
+            restored = network(device.send(picture), planes).float().cpu()
+        return restored.clamp(0, 1)
 
     def restore(picture: Floats) -> Floats:
         height, width = picture.shape[:2]
@@ -189,12 +189,16 @@ def warm_up() -> None:
 
 def _picture(path: Path) -> Floats:
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"), np.float32) / 255
+        return _floats(np.asarray(image.convert("RGB")))
 
 
 def _tensor(picture: Floats) -> Tensor:
     """(1, 3, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+
+
+def _floats(pixels: NDArray[np.generic]) -> Floats:
+    return np.divide(pixels, 255, dtype=np.float32)
 
 
 def _bytes(picture: Floats) -> NDArray[np.uint8]:
@@ -267,7 +271,10 @@ def main() -> None:
         paths = sorted((options.data / "testsets" / name).glob("*.png"))[: options.limit]
         results[name] = {wear.name: measure(paths, wear, options.float32) for wear in wears}
         show(name, len(paths), results[name])
-    show_goals(results)
+    if options.limit is None:
+        show_goals(results)
+    else:
+        print("No goals: they are of the whole sets.")
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ def _broker(pipe: Connection, password: str) -> None:
     guard.start()
     guard.configure_plain("*", {USER: password})
     front, back = (_router(context) for _ in range(2))
-    pipe.send((front.last_endpoint.decode(), back.last_endpoint.decode()))
+    pipe.send((front.getsockopt_string(zmq.LAST_ENDPOINT), back.getsockopt_string(zmq.LAST_ENDPOINT)))
     client = b""
     poller = zmq.Poller()
     poller.register(front, zmq.POLLIN)

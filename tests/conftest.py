@@ -26,7 +26,7 @@ class Engine:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "calotype", "serve", *options], stderr=subprocess.PIPE
         )
-        wait_for(lambda: connection.load(places.connection_file()) is not None, 30)
+        wait_for(lambda: connection.load(places.connection_file()) is not None, 60)
 
     def client(self) -> Client:
         found = connection.load(places.connection_file())

@@ -36,11 +36,13 @@ def load(path: Path) -> Optional[Connection]:
         handle = os.open(str(path), flags)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode) or (os.name == "posix" and facts.st_uid != os.getuid()):
             return None
-        data = file.read(4096)
+        data = os.read(handle, 4096)
+    finally:
+        os.close(handle)
     try:
         fields = json.loads(data)
         connection = Connection(*(fields[key] for key in ("endpoint", "token", "pid", "engine")))

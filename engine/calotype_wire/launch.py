@@ -17,6 +17,9 @@ from calotype_wire.errors import CalotypeError
 START_S = 30.0
 """A cold disk may need that long to bring Python up."""
 
+_started: List["subprocess.Popen[bytes]"] = []
+"""Engines outlive the editor that started them; Python must not wait for them, nor warn."""
+
 
 def engine_python() -> str:
     """The Python that install.py set up. Raises CalotypeError NOT_INSTALLED."""
@@ -105,6 +108,7 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
             "NOT_STARTED",
             f"{python} could not be started ({error.strerror}). Run 'python3 install.py' again.",
         ) from error
+    _started.append(process)
     process.complaints = complaints  # type: ignore[attr-defined]
     return process
 
