@@ -1,0 +1,82 @@
+"""Imports go down only, and the editors' half stays free of everything that an editor may not have."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ENGINE = Path(__file__).parents[1] / "engine"
+
+LEVELS = [
+    {"cli", "__main__", "demo", "serve"},
+    {"server"},
+    {"workers", "scheduler", "frontend", "catalogue"},
+    {"worker"},
+    {"ops"},
+    {"train"},
+    {"models"},
+    {"image"},
+    {"version", "segments"},
+]
+"""Packages and modules of calotype, highest first. Each may import its own level and what lies below."""
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all modules that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+    return found
+
+
+def level(name: str) -> int:
+    return next(index for index, names in enumerate(LEVELS) if name in names)
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ENGINE / "calotype").with_suffix("").parts[0]
+
+
+MODULES = [path for path in sorted((ENGINE / "calotype").rglob("*.py")) if path.name != "__init__.py"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ENGINE)))
+def test_imports_go_down_only(path: Path) -> None:
+    mine = part_of(path)
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "calotype" and len(parts) > 1:
+            assert level(parts[1]) >= level(mine), f"{mine} must not import {name}"
+
+
+def test_every_module_has_its_level() -> None:
+    assert {part_of(path) for path in MODULES} == set().union(*LEVELS)
+
+
+@pytest.mark.parametrize("path", sorted((ENGINE / "calotype_wire").glob("*.py")), ids=lambda path: path.name)
+def test_the_wire_needs_the_standard_library_and_msgpack_alone(path: Path) -> None:
+    allowed = set(sys.stdlib_module_names) | {"msgpack", "calotype_wire"}
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+    ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
+
+
+SERVER_SIDE = [
+    "serve.py",
+    "server.py",
+    "frontend.py",
+    "workers.py",
+    "scheduler.py",
+    "segments.py",
+    "catalogue.py",
+]
+
+
+@pytest.mark.parametrize("name", SERVER_SIDE)
+def test_the_server_imports_neither_torch_nor_what_imports_it(name: str) -> None:
+    heavy = ("torch", "numpy", "calotype.ops", "calotype.models", "calotype.image", "calotype.train")
+    assert [n for n in imports(ENGINE / "calotype" / name) if n.startswith(heavy)] == []
