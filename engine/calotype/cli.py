@@ -18,7 +18,7 @@ from calotype_wire.protocol import Layer
 def main(arguments: list[str] | None = None) -> None:
     """Exit status 0: done; 1: an error with a sentence; 2: wrong usage; 130: cancelled by Ctrl-C."""
     try:
-        options = _parser().parse_args(arguments)
+        options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
         options.command(options)
     except CalotypeError as failure:
         if "--json" in (arguments or sys.argv):
@@ -29,11 +29,18 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _parser() -> argparse.ArgumentParser:
+ENGINE_COMMANDS = ("serve", "stop")
+"""Commands that start in a blink: they need no catalogue, so no torch."""
+
+
+def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("calotype", description="AI retouching for old photos.")
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for operation in catalogue.load_cached() or _discovered():
+    known = (
+        [] if arguments[:1] and arguments[0] in ENGINE_COMMANDS else catalogue.load_cached() or _discovered()
+    )
+    for operation in known:
         _add_operation(commands, operation)
 
     listing = commands.add_parser("operations", help="list the operations and their parameters")

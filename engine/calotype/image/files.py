@@ -94,6 +94,7 @@ def write(path: Path, layer: Layer, like: Document) -> None:
     for key in source.get_fields():
         if key.startswith(_KEPT):
             image.set_type(source.get_typeof(key), key, source.get(key))
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         _fitting(image, path.suffix.lower()).write_to_file(str(temporary), **options)

@@ -31,7 +31,8 @@ class Restore:
 
         def restore(network: nn.Module, picture: Tensor) -> Tensor:
             planes = torch.tensor([levels], device=picture.device)
-            return torch.lerp(picture, network(picture, planes).float(), strength)
+            restored = network(picture, planes).float()
+            return restored if strength == 1 else torch.lerp(picture, restored, strength)
 
         network = tasks.network(Restorer, CONTRACT, task.device)
         task.retouch(network, CONTRACT, restore, "Restoring", "Restored")

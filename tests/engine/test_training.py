@@ -1,0 +1,173 @@
+"""Training: samples are what they claim, runs repeat and resume, and bad data is explained."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import noise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from safetensors.torch import load_file
+from skimage import data as photos
+from skimage import transform
+
+from calotype.models.restorer import BLIND, Restorer
+from calotype.train import degradations, loop
+from calotype.train.data import Crops
+from calotype.train.restorer import RestorerRecipe, sample
+from calotype_wire.errors import CalotypeError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small photos."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, photo in (("a", photos.astronaut()), ("b", photos.coffee()), ("c", photos.chelsea())):
+        small = transform.resize(photo, (280, 300), anti_aliasing=True)
+        Image.fromarray((small * 255).astype(np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+class Small(RestorerRecipe):
+    """The recipe with a network that trains in seconds."""
+
+    def network(self) -> torch.nn.Module:
+        return Restorer((16, 16), (1, 1), (1,))
+
+
+RECIPE = Small(batch_size=4, patch_px=64)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in load_file(run / "checkpoint.safetensors").items() if k.startswith("network.")}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_repeats_by_its_seed_and_resumes_where_it_stopped(folder: Path, tmp_path: Path) -> None:
+    def train(run: str, steps: int, seed: int = 0) -> dict[str, torch.Tensor]:
+        # the learning rate depends on the run's length: keep that, and stop early
+        schedule = Stopping(steps=12, minutes=None, stop_at=steps)
+        loop.train(RECIPE, folder, folder, tmp_path / run, schedule, seed)
+        return weights_of(tmp_path / run)
+
+    whole = train("whole", 12)
+    again = train("again", 12)
+    other = train("other", 12, seed=1)
+    train("parts", 5)
+    parts = train("parts", 12)
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+    assert not all(torch.equal(whole[key], other[key]) for key in whole)
+    assert all(torch.allclose(whole[key], parts[key], atol=1e-6) for key in whole)
+    with (tmp_path / "parts" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["5", "12"]
+    assert {"loss", "psnr_noise25", "ssim_jpeg10"} <= set(rows[0])
+    assert list((tmp_path / "parts").glob("events.out.tfevents*"))
+
+
+class Stopping(loop.Schedule):
+    """A schedule that ends before its cosine does, as a power cut would."""
+
+    def __init__(self, steps: int, minutes: float | None, stop_at: int) -> None:
+        super().__init__(steps, minutes)
+        object.__setattr__(self, "stop_at", stop_at)
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        return 1.0 if step >= self.stop_at else super().progress(step, elapsed_s)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_training_lowers_the_loss(folder: Path, tmp_path: Path) -> None:
+    recipe = Small(batch_size=8, patch_px=64)
+    torch.manual_seed(0)
+    before = recipe.network()
+    samples = recipe.samples(folder, 99)
+    held_out = torch.utils.data.default_collate([samples[i] for i in range(16)])
+    best = loop.train(recipe, folder, folder, tmp_path, loop.Schedule(150, None))
+    after = recipe.network()
+    after.load_state_dict({k.removeprefix("network."): v for k, v in weights_of(tmp_path).items()})
+    assert best.exists()
+    with torch.inference_mode():
+        assert recipe.loss(after, held_out) < 0.7 * recipe.loss(before, held_out)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_loss_that_is_no_number_stops_the_run_with_what_to_do(folder: Path, tmp_path: Path) -> None:
+    class Broken(Small):
+        def loss(self, network: torch.nn.Module, batch: loop.Batch) -> torch.Tensor:
+            return super().loss(network, batch) * float("nan")
+
+    with pytest.raises(CalotypeError, match="checkpoint") as stopped:
+        loop.train(Broken(batch_size=2, patch_px=64), folder, folder, tmp_path, loop.Schedule(3, None))
+    assert stopped.value.code == "TRAINING_DIVERGED"
+
+
+def test_folders_without_usable_photos_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(CalotypeError, match="no folder"):
+        RECIPE.samples(tmp_path / "none", 0)
+    Image.fromarray(noise(20, 20)).save(tmp_path / "tiny.png")
+    with pytest.raises(CalotypeError, match="holds 1 pictures and none"):
+        RECIPE.samples(tmp_path, 0)
+
+
+def test_a_sample_depends_on_seed_and_index_alone(folder: Path) -> None:
+    first, second = (Crops(folder, 64, 7, sample) for _ in range(2))
+    assert torch.equal(first[3]["worn"], second[3]["worn"])
+    assert not torch.equal(first[3]["worn"], first[4]["worn"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_worn_sample_is_what_an_eight_bit_file_holds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    clean = transform.resize(photos.coffee()[:200, :200], (64, 64)).astype(np.float32)
+    made = sample(clean, rng)
+    worn = made["worn"] * 255
+    assert torch.allclose(worn, worn.round(), atol=1e-3)
+    assert worn.min() >= 0
+    assert worn.max() <= 255
+    levels = made["levels"]
+    assert ((levels == BLIND) | ((levels >= 0) & (levels <= 1.2))).all()
+
+
+@pytest.mark.parametrize("sigma", [5.0, 25.0, 50.0])
+def test_noise_has_the_strength_that_its_level_says(sigma: float) -> None:
+    grey = np.full((256, 256, 3), 0.5, np.float32)
+    rng = np.random.default_rng(0)
+    for make in (degradations.gaussian_noise, degradations.poisson_noise):
+        assert np.std(make(grey, sigma, rng) - grey) * 255 == pytest.approx(sigma, rel=0.03)
+    grain = degradations.film_grain(grey, sigma, 0.8, rng) - grey
+    assert np.std(grain) * 255 == pytest.approx(sigma, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        degradations.gaussian_kernel(2, 2, 0),
+        degradations.gaussian_kernel(3, 0.5, 1.0),
+        degradations.defocus_kernel(3.3),
+        degradations.motion_kernel(9, 0.7),
+    ],
+)
+def test_blurs_neither_brighten_nor_shift(kernel: np.ndarray) -> None:
+    assert kernel.sum() == pytest.approx(1, abs=1e-5)
+    y, x = np.mgrid[: kernel.shape[0], : kernel.shape[1]] - kernel.shape[0] // 2
+    assert abs((kernel * x).sum()) < 1e-4
+    assert abs((kernel * y).sum()) < 1e-4
+    dot = np.zeros((41, 41, 3), np.float32)
+    dot[20, 20] = 1
+    assert degradations.convolve(dot, kernel).sum() == pytest.approx(3, abs=1e-4)
+
+
+def test_the_network_obeys_its_levels_and_keeps_the_size() -> None:
+    torch.manual_seed(0)
+    network = Restorer().eval()
+    picture = torch.rand(1, 3, 48, 64)
+    with torch.inference_mode():
+        blind = network(picture, torch.full((1, 3), BLIND))
+        noisy = network(picture, torch.tensor([[0.8, BLIND, BLIND]]))
+    assert blind.shape == picture.shape
+    assert not torch.equal(blind, noisy)
