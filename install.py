@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> int:
     """Exit status 0: done; 1: a sentence says what to do; 2: wrong usage; 130: Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace", line_buffering=True)  # type: ignore[union-attr]
+    if os.environ.get("CALOTYPE_HOME"):  # what is written down must hold from every folder
+        os.environ["CALOTYPE_HOME"] = os.path.abspath(os.environ["CALOTYPE_HOME"])
     try:
         options, rest = parser().parse_known_args(arguments)
         if rest and options.command is not test:
@@ -131,7 +133,7 @@ def demo(options: argparse.Namespace) -> int:
     command = [engine_python(options.force), "-m", "calotype", "demo"]
     command += [options.photo] if options.photo else []
     command += ["--out", options.out] if options.out else []
-    return subprocess.call(command, env=clean())
+    return subprocess.call(command, env=clean(PYTHONSAFEPATH="1"))
 
 
 def engine_python(force: bool) -> str:
@@ -142,22 +144,28 @@ def engine_python(force: bool) -> str:
         former = installation()
         if not force and former.get("source") == source and works(former["python"]):
             print(f"Calotype {former['version']} is installed already in {home}")
+            sweep(Path(former["python"]).parent.parent)
             return former["python"]
         print(f"Installing Calotype in {home}")
         folder = home / f"env-{1 + max(map(number, environments()), default=0)}"
         log = home / "log" / "install.log"
         python = build(folder, [f"{SOURCE}[train]"], log)
         if not works(python):  # writes the editors' catalogue, too
+            run([python, "-c", PROBE], log, "The new engine does not start.")
             run([python, "-m", "calotype", "operations"], log, "The new engine does not start.")
         version = quiet([python, "-m", "calotype", "--version"]).stdout.strip()
         record = json.dumps({"python": python, "version": version, "source": source}, indent=1)
         atomic.write(places.installation_file(), record.encode(), 0o644)
         stop_engine(former.get("python", python))
-        for old in environments():
-            if old != folder:
-                remove(old)
+        sweep(folder)
     print(f"Calotype {version} is installed.")
     return python
+
+
+def sweep(kept: Path) -> None:
+    for environment in environments():
+        if environment.name != kept.name:
+            remove(environment)
 
 
 def installation() -> dict[str, str]:
@@ -170,7 +178,9 @@ def installation() -> dict[str, str]:
 
 
 def works(python: str) -> bool:
-    return Path(python).is_file() and quiet([python, "-m", "calotype", "operations"]).returncode == 0
+    """Whether it imports PyTorch, which a cached catalogue would not show, and lists the operations."""
+    asked = ["-c", PROBE], ["-m", "calotype", "operations"]
+    return Path(python).is_file() and all(quiet([python, *what]).returncode == 0 for what in asked)
 
 
 def environments() -> list[Path]:
@@ -311,6 +321,7 @@ def run(command: list[str], log: Path, failed: str, **more: str) -> None:
         encoding="utf-8",
         errors="replace",
         env=clean(PYTHONIOENCODING="utf-8", **more),
+        cwd=SOURCE,
     )
     with process, open(log, "a", encoding="utf-8") as file:
         for line in process.stdout or ():
@@ -336,6 +347,7 @@ def quiet(command: list[str]) -> subprocess.CompletedProcess[str]:
         encoding="utf-8",
         errors="replace",
         env=clean(PYTHONIOENCODING="utf-8"),
+        cwd=SOURCE,  # Python would import from the user's folder first
     )
 
 

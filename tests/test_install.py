@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 import zipfile
@@ -35,7 +36,7 @@ class Installer:
         self.home, self.source = home, source
         self.record = home / "installation.json"
 
-    def start(self, *arguments, python=(sys.executable,), **more):
+    def start(self, *arguments, python=(sys.executable,), cwd=None, **more):
         return subprocess.Popen(
             [*python, str(self.source / "install.py"), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -44,6 +45,7 @@ class Installer:
             encoding="utf-8",
             env={**os.environ, "CALOTYPE_HOME": str(self.home), "PYTHONUTF8": "1", **more},
             start_new_session=True,
+            cwd=cwd,
         )
 
     def __call__(self, *arguments, status=0, **more):
@@ -52,6 +54,10 @@ class Installer:
         assert process.returncode == status, said
         assert "Traceback" not in said
         return said
+
+    def record_as(self, python):
+        facts = {"python": python, "version": "1", "source": install.source_hash()}
+        self.record.write_text(json.dumps(facts))
 
     def environments(self):
         return sorted(path.name for path in self.home.glob("env-*"))
@@ -84,8 +90,8 @@ def test_an_installation_survives_crashes_and_upgrades_and_leaves_only_models(in
         shutil.copy(SOURCE / name, checkout)
     installer.source, home = checkout, installer.home
 
-    # the record comes last
-    with installer.start() as process:
+    # the record comes last, and means the same from every folder
+    with installer.start(cwd=tmp_path, CALOTYPE_HOME=home.name) as process:
         wait_for(home / "env-1")
         assert not installer.record.exists()
         assert "is installed" in process.communicate()[0]
@@ -111,7 +117,7 @@ def test_an_installation_survives_crashes_and_upgrades_and_leaves_only_models(in
 
     # an upgrade takes over and sweeps
     installer("--force")
-    assert installer.environments() == ["env-3"]
+    assert installer.environments() == ["env-2"]
     assert not install.is_engine(older_engine)
     assert (home / "models" / "mine.safetensors").read_text() == "models"
 
@@ -122,7 +128,7 @@ def test_an_installation_survives_crashes_and_upgrades_and_leaves_only_models(in
     assert f"process {engine}" in installer("doctor")
     said = installer("uninstall")
     assert not install.is_engine(engine)
-    assert "env-3" in said
+    assert "env-2" in said
     assert "Kept there: models, styles" in said
     assert sorted(path.name for path in home.iterdir()) == ["models", "styles"]
 
@@ -168,6 +174,40 @@ def test_an_installation_that_lost_its_libraries_is_broken_and_a_failed_repair_l
     assert f"The whole log: {installer.home / 'log' / 'install.log'}" in said
     assert installer.environments() == ["env-1"]
     assert json.loads(installer.record.read_text()) == record
+
+
+def test_an_installation_that_lost_pytorch_is_repaired_although_the_catalogue_is_cached(installer):
+    env = installer.home / "env-1"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", env], check=True)
+    python = str(env / "bin" / "python")
+    find = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = Path(subprocess.run(find, capture_output=True, text=True, check=True).stdout.strip())
+    theirs = sysconfig.get_path("purelib")
+    (packages / "shared.pth").write_text(f"import site; site.addsitedir({theirs!r})")
+    (packages / "torch.py").write_text("raise ImportError('libtorch_cpu.so: file too short')")
+    surroundings = {**os.environ, "CALOTYPE_HOME": str(installer.home)}
+    for each in (sys.executable, python):  # the second one reads what the first one wrote
+        subprocess.run(
+            [each, "-m", "calotype", "operations"], env=surroundings, check=True, capture_output=True
+        )
+    installer.record_as(python)
+    assert "broken  PyTorch: ImportError: libtorch_cpu.so" in installer("doctor", status=1)
+    assert "installed already" not in installer(status=1, **offline())
+
+
+def test_what_a_dead_installer_left_is_swept_by_the_next_one(installer):
+    (installer.home / "env-7" / "bin").mkdir(parents=True)
+    installer.record_as(sys.executable)
+    assert "installed already" in installer()
+    assert installer.environments() == []
+
+
+def test_a_folder_of_the_users_does_not_take_the_engines_place(installer, tmp_path):
+    installer.home.mkdir()
+    installer.record_as(sys.executable)
+    (tmp_path / "calotype").mkdir()
+    (tmp_path / "calotype" / "__init__.py").write_text("raise SystemExit('not the engine')")
+    assert "not the engine" not in installer("doctor", cwd=tmp_path)
 
 
 def test_an_environment_without_its_python_is_broken(installer):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from calotype.segments import Upload
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import PRIORITIES
 
@@ -30,13 +31,19 @@ class Job:
     fields: dict[str, Any] = field(default_factory=dict)
     serial: int = 0
     state: str = "uploading"
-    uploads: list[memoryview] = field(default_factory=list)
+    uploads: list[Upload] = field(default_factory=list)
     missing_bytes: int = 0
     results: list[memoryview] = field(default_factory=list)
+    unfetched_bytes: int = 0
     began_at: float = 0.0
     progressed_at: float = 0.0
     touched_at: float = 0.0
     cancelled_at: float | None = None
+
+    def close_uploads(self) -> None:
+        for upload in self.uploads:
+            upload.close()
+        self.uploads = []
 
     @property
     def key(self) -> Key:

@@ -1,6 +1,7 @@
 """Pixels between server and worker: files mapped by both, on a memory disk where there is one."""
 
 import errno
+import io
 import mmap
 import os
 import re
@@ -12,8 +13,13 @@ from pathlib import Path
 import psutil
 
 from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Buffer
 
-SPARE_BYTES = 1 << 30
+SPARE = "spare"
+SPARE_BYTES_MAX = 512 << 20
+"""Kept for the next job: pages that exist already take half the time to fill."""
+
+LEFT_FREE_BYTES = 1 << 30
 """Memory that stays free for the models and for everybody else."""
 
 
@@ -36,22 +42,47 @@ class Store:
         """Where a job's segments may lie, best first."""
         return [folder / job for folder in self._folders]
 
-    def drop(self, job: str) -> None:
+    def drop(self, job: str, reuse: bool) -> None:
+        """Give up a job's segments. reuse: nobody reads them any more, so the next job may have them."""
         for folder in self.folders(job):
+            if reuse and folder.is_dir():
+                self._keep(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+    def trim(self) -> None:
+        """Free the segments that are kept for the next job."""
+        for folder in self._folders:
+            shutil.rmtree(folder / SPARE, ignore_errors=True)
+
+    def _keep(self, folder: Path) -> None:
+        spare = folder.parent / SPARE
+        spare.mkdir(mode=0o700, exist_ok=True)
+        room = SPARE_BYTES_MAX - sum(file.stat().st_size for file in spare.iterdir())
+        for file in folder.iterdir():
+            size = file.stat().st_size
+            if size <= room:
+                file.rename(spare / f"{size}-{folder.name}-{file.name}")
+                room -= size
 
     def close(self) -> None:
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def create(folders: list[Path], name: str, size: int) -> Path:
-    """A file of size bytes in the first folder with room. Raises CalotypeError TOO_LARGE."""
+def create(folders: list[Path], name: str, size: int, content: Buffer | None = None) -> Path:
+    """A file of size bytes, or of that content, in the first folder with room.
+
+    Raises CalotypeError TOO_LARGE.
+    """
     for folder in folders:
         path = folder / name
         path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            _allocate(path, size)
+            if content is None:
+                _allocate(path, size)
+            else:
+                with _take_or_make(path, size) as file:
+                    _write(file, content)
         except OSError as error:
             path.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT):
@@ -59,6 +90,54 @@ def create(folders: list[Path], name: str, size: int) -> Path:
         else:
             return path
     raise too_large(size)
+
+
+class Upload:
+    """A file of size bytes that is filled piece by piece.
+
+    Written, not mapped: the kernel neither clears pages first nor faults them in one by one, which takes
+    half the time. Where the disk turns out to be full, that is an error and not a bus error.
+    """
+
+    def __init__(self, folders: list[Path], name: str, size: int) -> None:
+        """In the first folder with room. Raises CalotypeError TOO_LARGE."""
+        with_room = [folder for folder in folders if shutil.disk_usage(folder.parent).free > size]
+        if not with_room:
+            raise too_large(size)
+        self.path = with_room[0] / name
+        self.size = size
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._file = _take_or_make(self.path, size)
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Raises CalotypeError TOO_LARGE."""
+        try:
+            self._file.seek(offset)
+            _write(self._file, data)
+        except OSError as error:
+            raise too_large(self.size) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _take_or_make(path: Path, size: int) -> io.FileIO:
+    """A file of that size: a spare one, whose old content is to be overwritten, or a fresh one."""
+    for spare in (path.parent.parent / SPARE).glob(f"{size}-*"):
+        try:
+            spare.rename(path)  # atomic: server and worker may want the same
+        except FileNotFoundError:
+            continue
+        return io.FileIO(path, "r+")
+    file = io.FileIO(path, "x+")
+    file.truncate(max(1, size))
+    return file
+
+
+def _write(file: io.FileIO, data: Buffer) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def too_large(size: int) -> CalotypeError:
@@ -83,7 +162,7 @@ def _allocate(path: Path, size: int) -> None:
 
 def check_memory(size: int) -> None:
     """Raises CalotypeError TOO_LARGE where size bytes more would leave too little for everything else."""
-    if size + SPARE_BYTES > psutil.virtual_memory().available:
+    if size + LEFT_FREE_BYTES > psutil.virtual_memory().available:
         raise too_large(size)
 
 

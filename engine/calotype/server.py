@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 ALIVE_S = 0.25
 PROGRESS_S = 0.05
+TRIM_S = 10.0
 EARLY_MAX = 256
 """Requests that may wait for the first worker to tell the catalogue."""
 
@@ -201,14 +202,12 @@ class Server:
 
     def _make_room(self, job: Job, shapes: list[LayerShape]) -> None:
         folders = self._store.folders(str(job.serial))
-        paths = [
-            segments.create(folders, f"in-{index}", shape.total_bytes) for index, shape in enumerate(shapes)
-        ]
         job.fields["folders"] = [str(folder) for folder in folders]
-        job.fields["layers"] = [
-            {**shape.to_wire(), "path": str(path)} for shape, path in zip(shapes, paths, strict=True)
-        ]
-        job.uploads = [segments.open_map(path, True) for path in paths]
+        job.fields["layers"] = []
+        for index, shape in enumerate(shapes):
+            upload = segments.Upload(folders, f"in-{index}", shape.total_bytes)
+            job.uploads.append(upload)
+            job.fields["layers"].append({**shape.to_wire(), "path": str(upload.path)})
         job.missing_bytes = sum(shape.total_bytes for shape in shapes)
         job.touched_at = time.monotonic()
 
@@ -217,15 +216,19 @@ class Server:
         if job is None or job.state != "uploading":
             return  # of a job that was cancelled while its chunks were under way
         upload = job.uploads[get_count(header, "layer", len(job.uploads) - 1)]
-        offset = get_count(header, "offset", len(upload))
-        if not payload or offset + len(payload) > len(upload) or len(payload) > job.missing_bytes:
+        offset = get_count(header, "offset", upload.size)
+        if not payload or offset + len(payload) > upload.size or len(payload) > job.missing_bytes:
             self._end(job, protocol.bad_request("The layer's bytes do not match its size."))
             return
-        upload[offset : offset + len(payload)] = payload
+        try:
+            upload.write(offset, payload)
+        except CalotypeError as full:
+            self._end(job, full)
+            return
         job.missing_bytes -= len(payload)
         job.touched_at = time.monotonic()
         if job.missing_bytes == 0:
-            job.uploads = []
+            job.close_uploads()
             self._scheduler.enqueue(job)
             self._dispatch()
 
@@ -248,6 +251,7 @@ class Server:
         result = job.results[get_count(header, "layer", len(job.results) - 1)]
         size = get_count(header, "bytes", min(protocol.CHUNK_BYTES, len(result)))
         offset = get_count(header, "offset", len(result) - size)
+        job.unfetched_bytes -= size
         job.touched_at = time.monotonic()
         answer = {"type": "chunk", "job": job.id, "layer": header["layer"], "offset": offset}
         self._front.send(client, answer, result[offset : offset + size])
@@ -255,7 +259,7 @@ class Server:
     def _release(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
         if job is not None and job.state == "done":
-            self._forget(job)
+            self._forget(job, reuse=job.unfetched_bytes == 0)
 
     def _gone(self, client: bytes) -> None:
         log.info("an editor has gone")
@@ -324,6 +328,7 @@ class Server:
             self._end(job, cancelled())
             return
         job.results = [segments.open_map(Path(path), False) for path in header["paths"]]
+        job.unfetched_bytes = sum(map(len, job.results))
         job.touched_at = time.monotonic()
         job.state = "done"
         seconds = job.touched_at - job.began_at
@@ -341,9 +346,10 @@ class Server:
         if job.client in self._front.clients:
             self._front.send(job.client, protocol.error(failure, job.id))
 
-    def _forget(self, job: Job) -> None:
+    def _forget(self, job: Job, reuse: bool = False) -> None:
         self._scheduler.forget(job)
-        self._store.drop(str(job.serial))
+        job.close_uploads()
+        self._store.drop(str(job.serial), reuse)
 
     # ---- time
 
@@ -357,6 +363,8 @@ class Server:
         self._alive_at = now
         self._front.find_lost()
         self._pool.unload(self.settings.unload_s)
+        if now - self._used_at > TRIM_S:
+            self._store.trim()
         for job in self._scheduler:
             self._check_age(job, now)
         if len(self._scheduler) == 0 and now - self._used_at > self.settings.exit_s:

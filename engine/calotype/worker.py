@@ -19,7 +19,7 @@ from calotype.ops import declare
 from calotype.ops.task import Task
 from calotype_wire import places, protocol
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Header, LayerShape
+from calotype_wire.protocol import Buffer, Header, LayerShape
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ class Worker:
             selection = Selection(shapes.pop(), maps.pop(), shapes[0])
         paths: list[str] = []
 
-        def allocate(name: str, size: int) -> memoryview:
-            path = segments.create([Path(folder) for folder in header["folders"]], name, size)
+        def allocate(name: str, size: int, content: Buffer | None = None) -> memoryview:
+            path = segments.create([Path(folder) for folder in header["folders"]], name, size, content)
             paths.append(str(path))
             return segments.open_map(path, True)
 

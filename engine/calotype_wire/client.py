@@ -84,7 +84,11 @@ class Client:
     def __init__(self, connection: Connection, name: str) -> None:
         """name: of the editor, for the log. Raises CalotypeError ENGINE_LOST."""
         self._dealer = Dealer(
-            connection.endpoint, protocol.USER, connection.token.encode(), protocol.CHUNK_BYTES + 4096
+            connection.endpoint,
+            protocol.USER,
+            connection.token.encode(),
+            protocol.CHUNK_BYTES + 4096,
+            self._place,
         )
         self._numbers = itertools.count(1)
         self._uploads: Dict[str, Iterator[List[protocol.Buffer]]] = {}
@@ -196,6 +200,12 @@ class Client:
                 self._dealer.send(chunk)
                 self._dealer.pump_out()
 
+    def _place(self, first: protocol.Buffer, size: int) -> Optional[memoryview]:
+        """Where a chunk's payload belongs, so that the socket can put it there."""
+        header = protocol.unpack(first)
+        download = self._downloads.get(header.get("job", ""))
+        return download.place(header, size) if download and header.get("type") == "chunk" else None
+
     def _take(self, message: List[protocol.Buffer]) -> None:
         header = protocol.unpack(message[0])
         kind = header.get("type")
@@ -286,11 +296,17 @@ class _Download:
         size = min(protocol.CHUNK_BYTES, self._shapes[index].total_bytes - offset)
         return {"type": "fetch", "job": self.job, "layer": index, "offset": offset, "bytes": size}
 
+    def place(self, header: Header, size: int) -> memoryview:
+        """Raises CalotypeError BAD_REQUEST where a chunk would lie outside of its layer."""
+        buffer = self._buffers[protocol.get_count(header, "layer", len(self._buffers) - 1)]
+        offset = protocol.get_count(header, "offset", len(buffer) - size)
+        return memoryview(buffer)[offset : offset + size]
+
     def put(self, header: Header, payload: protocol.Buffer) -> None:
-        index = protocol.get_count(header, "layer", len(self._buffers) - 1)
-        buffer = self._buffers[index]
-        offset = protocol.get_count(header, "offset", len(buffer) - len(payload))
-        buffer[offset : offset + len(payload)] = payload
+        """Note that a chunk has come, and copy it unless it was received in place."""
+        target = self.place(header, len(payload))
+        if not (isinstance(payload, memoryview) and payload.obj is target.obj):
+            target[:] = payload
         self._missing -= len(payload)
         self.outstanding -= 1
 

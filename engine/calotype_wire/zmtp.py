@@ -7,7 +7,7 @@ import errno
 import socket
 import struct
 from collections import deque
-from typing import Deque, Generator, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Deque, Generator, List, Optional, Sequence, Tuple, Union
 
 from calotype_wire.errors import CalotypeError
 
@@ -30,8 +30,19 @@ class Dealer:
     it does not take the password.
     """
 
-    def __init__(self, endpoint: str, user: bytes, password: bytes, frame_bytes_max: int) -> None:
-        """endpoint: tcp://HOST:PORT, the host a number. frame_bytes_max: longer frames end the connection."""
+    def __init__(
+        self,
+        endpoint: str,
+        user: bytes,
+        password: bytes,
+        frame_bytes_max: int,
+        place: Callable[[Buffer, int], Optional[memoryview]] = lambda header, size: None,
+    ) -> None:
+        """endpoint: tcp://HOST:PORT, the host a number. frame_bytes_max: longer frames end the connection.
+
+        place: asked with a message's first frame and the size of a large second one; the memory that it
+        names, of that size, receives it without a copy.
+        """
         self.frame_bytes_max = frame_bytes_max
         self.ready = False
         self._user, self._password = user, password
@@ -39,7 +50,9 @@ class Dealer:
         self._held: List[Sequence[Buffer]] = []  # messages that wait for the handshake
         self._received: List[List[Buffer]] = []
         self._read_ahead = bytearray()
-        self._large: Optional[Tuple[bytearray, int]] = None
+        self._place = place
+        self._placed: Optional[memoryview] = None
+        self._large: Optional[Tuple[memoryview, int]] = None
         self._protocol = self._converse()
         self._socket = _connect(endpoint)
         self._needed = next(self._protocol)
@@ -118,7 +131,7 @@ class Dealer:
     def _read_some(self) -> int:
         if self._large is not None:
             buffer, filled = self._large
-            count = self._socket.recv_into(memoryview(buffer)[filled:])
+            count = self._socket.recv_into(buffer[filled:])
             if not count:
                 raise lost("the engine has ended")
             if filled + count < len(buffer):
@@ -145,7 +158,8 @@ class Dealer:
             self._advance(piece)
         del ahead[:start]
         if self._large is None and self._needed > _READ_BYTES:  # the rest goes straight into place
-            buffer = bytearray(self._needed)
+            buffer = self._placed or memoryview(bytearray(self._needed))
+            self._placed = None
             buffer[: len(ahead)] = ahead
             self._large = (buffer, len(ahead))
             ahead.clear()
@@ -173,7 +187,7 @@ class Dealer:
             self.send(parts)
         message: List[Buffer] = []
         while True:
-            flags, body = yield from self._incoming()
+            flags, body = yield from self._incoming(message[0] if len(message) == 1 else None)
             if flags & COMMAND:
                 self._answer(bytes(body))
                 continue
@@ -184,13 +198,15 @@ class Dealer:
                 self._received.append(message)
                 message = []
 
-    def _incoming(self) -> Generator[int, Buffer, Tuple[int, Buffer]]:
+    def _incoming(self, header: Optional[Buffer] = None) -> Generator[int, Buffer, Tuple[int, Buffer]]:
         flags = (yield 1)[0]
         if flags & ~(MORE | LONG | COMMAND):
             raise lost("a frame with unknown flags")
         size = struct.unpack(">Q", (yield 8))[0] if flags & LONG else (yield 1)[0]
         if size > (COMMAND_BYTES_MAX if flags & COMMAND else self.frame_bytes_max):
             raise lost("a frame that is too large")
+        if header is not None and size > _READ_BYTES:
+            self._placed = self._place(header, size)
         body: Buffer = (yield size) if size else b""
         return flags, body
 

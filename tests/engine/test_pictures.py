@@ -10,7 +10,7 @@ from PIL import ImageCms
 from skimage.metrics import structural_similarity
 
 from calotype.image import colour, metrics, tiles
-from calotype.image.codec import Box, Canvas, copy_of, with_alpha
+from calotype.image.codec import Box, Canvas
 from calotype.image.selection import Selection
 from calotype.models.contract import Contract
 from calotype.models.device import Device
@@ -41,13 +41,8 @@ def canvas(
     )
 
 
-def fresh(source: Canvas, channels: str = "") -> Canvas:
-    shape = source.shape
-    if channels:
-        shape = type(shape)(
-            shape.width, shape.height, with_alpha(shape.format), profile_bytes=shape.profile_bytes
-        )
-    return copy_of(source, shape, memoryview(bytearray(shape.total_bytes)))
+def fresh(source: Canvas) -> Canvas:
+    return Canvas(source.shape, memoryview(bytearray(source.data)))
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
@@ -167,9 +162,10 @@ def selection_of(mask: np.ndarray, x: int, y: int, source: Canvas) -> Selection:
 
 
 def invert(source: Canvas, selection: Selection | None, into_alpha: bool = False) -> Canvas:
-    task = Task(
-        [source], selection, into_alpha, CPU, lambda _, size: memoryview(bytearray(size)), lambda f, s: None
-    )
+    def allocate(name: str, size: int, content: memoryview | None) -> memoryview:
+        return memoryview(bytearray(content or size))
+
+    task = Task([source], selection, into_alpha, CPU, allocate, lambda fraction, stage: None)
     task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: 1 - x, "", "")
     return task.results[0]
 

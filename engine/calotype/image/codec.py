@@ -45,6 +45,7 @@ class Canvas:
         """data: shape.total_bytes of them, pixels then profile. Raises CalotypeError BAD_PROFILE."""
         self.shape = shape
         self.format = shape.format
+        self.data = data
         self.profile = bytes(data[shape.pixel_bytes : shape.total_bytes])
         self.native: NDArray[Any] = np.frombuffer(
             data, _DTYPES[self.format.depth], shape.width * shape.height * len(self.format.channels)
@@ -144,13 +145,7 @@ def with_alpha(format: PixelFormat) -> PixelFormat:
     return PixelFormat(format.channels + "A", format.depth, format.transfer)
 
 
-def copy_of(source: Canvas, shape: LayerShape, data: memoryview) -> Canvas:
-    """source's pixels in fresh memory; fully opaque where shape has an alpha channel and source has none."""
-    data[shape.pixel_bytes : shape.total_bytes] = source.profile
-    copy = Canvas(shape, data)
-    if copy.native.shape == source.native.shape:
-        copy.native[...] = source.native
-    else:
-        copy.native[..., : copy.colours] = source.native
-        copy.native[..., -1] = np.iinfo(copy.native.dtype).max if copy.native.dtype.kind == "u" else 1
-    return copy
+def opaque_copy(source: Canvas, target: Canvas) -> None:
+    """Fill target, which has a transparency channel, from source, which has none."""
+    target.native[..., : target.colours] = source.native
+    target.native[..., -1] = np.iinfo(target.native.dtype).max if target.native.dtype.kind == "u" else 1

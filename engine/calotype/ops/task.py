@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from calotype.image import tiles
-from calotype.image.codec import Box, Canvas, copy_of, with_alpha
+from calotype.image.codec import Box, Canvas, opaque_copy, with_alpha
 from calotype.image.selection import Selection
 from calotype.models import weights
 from calotype.models.contract import Contract
 from calotype.models.device import Device
 from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Buffer
 
 Run = Callable[[nn.Module, Tensor], Tensor]
 
@@ -22,8 +23,8 @@ Run = Callable[[nn.Module, Tensor], Tensor]
 class Task:
     """One run of an operation. layers[0] is the one to work on.
 
-    allocate(name, size): memory for a result. progress(fraction, stage): tells the user; raises where the
-    user has cancelled.
+    allocate(name, size, content): memory for a result, filled with content where there is any.
+    progress(fraction, stage): tells the user; raises where the user has cancelled.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class Task:
         selection: Selection | None,
         into_alpha: bool,
         device: Device,
-        allocate: Callable[[str, int], memoryview],
+        allocate: Callable[[str, int, Buffer | None], memoryview],
         progress: Callable[[float, str], None],
     ) -> None:
         self.layers = layers
@@ -48,9 +49,16 @@ class Task:
         """A new result that starts as source's pixels."""
         format = with_alpha(source.format) if self._into_alpha else source.format
         shape = replace(source.shape, format=format, name=name)
-        data = self._allocate(f"out-{len(self.results)}", shape.total_bytes)
-        self.results.append(copy_of(source, shape, data))
-        return self.results[-1]
+        file = f"out-{len(self.results)}"
+        if format == source.format:
+            target = Canvas(shape, self._allocate(file, shape.total_bytes, source.data))
+        else:
+            data = self._allocate(file, shape.total_bytes, None)
+            data[shape.pixel_bytes : shape.total_bytes] = source.profile
+            target = Canvas(shape, data)
+            opaque_copy(source, target)
+        self.results.append(target)
+        return target
 
     def retouch(self, network: nn.Module, contract: Contract, run: Run, stage: str, name: str) -> None:
         """Run network over the selected part of the first layer, in tiles, into a new result.
@@ -70,13 +78,12 @@ class Task:
             with self.device.inference():
                 restored = run(network, self.device.send(picture)).float().cpu()
                 finite = bool(torch.isfinite(restored.sum()))  # ten times faster than to look at each
-                restored.clamp_(0, 1)
             if not finite:
                 raise CalotypeError(
                     "BAD_RESULT",
                     "The model's result was not a number. Nothing was changed; please report it.",
                 )
-            return restored
+            return restored.clamp(0, 1)
 
         def needed(tile: Box) -> bool:
             return self.selection is None or bool(self.selection.mask(tile).any())
