@@ -15,9 +15,9 @@ from statistics import fmean
 import cv2
 import numpy as np
 import torch
-from engine import header, table, verdict
 from numpy.typing import NDArray
 from PIL import Image
+from stage import header, table, verdict
 from torch import Tensor
 
 from calotype.image import tiles

@@ -25,8 +25,8 @@ from statistics import median
 
 import numpy as np
 import zmq
-from engine import Pixels, finish, header, layer, photo, private_home, start, table, timed, verdict
 from PIL import Image
+from stage import Pixels, finish, header, layer, photo, private_home, start, table, timed, verdict
 from zmq.auth.thread import ThreadAuthenticator
 
 from calotype_wire.client import Request

@@ -57,7 +57,7 @@ class Store:
     def _keep(self, folder: Path) -> None:
         spare = folder.parent / SPARE
         spare.mkdir(mode=0o700, exist_ok=True)
-        room = SPARE_BYTES_MAX - sum(file.stat().st_size for file in spare.iterdir())
+        room = SPARE_BYTES_MAX - sum(int(name.partition("-")[0]) for name in os.listdir(spare))
         for file in folder.iterdir():
             size = file.stat().st_size
             if size <= room:

@@ -1,5 +1,6 @@
 """Start the engine: the only one of its user, its address in a private file, its log bounded."""
 
+import contextlib
 import logging
 import logging.handlers
 import os
@@ -22,35 +23,29 @@ def serve(settings: Settings) -> None:
 
     Where one runs already, say so and return. Raises CalotypeError where its folder cannot be used.
     """
-    try:
-        places.make_private(places.run_dir())
-        with _lock():
+    with contextlib.ExitStack() as stack:
+        try:
+            places.make_private(places.run_dir())
+            stack.enter_context(_lock())
             _log_to_file()
-            _serve_alone(settings)
-    except filelock.Timeout:
-        owner = load(places.connection_file())
-        print(f"The Calotype engine runs already, process {owner.pid if owner else 'unknown'}.")  # noqa: T201
-    except (OSError, NotImplementedError) as error:
-        raise CalotypeError(
-            "NO_RUN_FOLDER",
-            f"The engine cannot use its folder {places.run_dir()} ({error}). Make it writable, or set "
-            "CALOTYPE_HOME to a folder on a local disk.",
-        ) from error
-
-
-def _serve_alone(settings: Settings) -> None:
-    server = Server(settings)
-    signal.signal(signal.SIGTERM, server.stop)
-    signal.signal(signal.SIGINT, server.stop)
-    path = places.connection_file()
-    try:
-        Connection(server.endpoint, server.token, os.getpid(), VERSION).save(path)
+            server = stack.enter_context(contextlib.closing(Server(settings)))
+            connection = Connection(server.endpoint, server.token, os.getpid(), VERSION)
+            connection.save(places.connection_file())
+        except filelock.Timeout:
+            owner = load(places.connection_file())
+            print(f"The Calotype engine runs already, process {owner.pid if owner else 'unknown'}.")  # noqa: T201
+            return
+        except (OSError, NotImplementedError) as error:
+            raise CalotypeError(
+                "NO_RUN_FOLDER",
+                f"The engine cannot use its folder {places.run_dir()} ({error}). Make it writable, or set "
+                "CALOTYPE_HOME to a folder on a local disk.",
+            ) from error
+        stack.callback(places.connection_file().unlink, missing_ok=True)
+        signal.signal(signal.SIGTERM, server.stop)
+        signal.signal(signal.SIGINT, server.stop)
         log.info("Calotype %s listens at %s", VERSION, server.endpoint)
         server.run()
-    finally:
-        if path.is_file():
-            path.unlink()
-        server.close()
 
 
 def _lock() -> filelock.BaseFileLock:
