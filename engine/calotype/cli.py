@@ -45,6 +45,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 
     listing = commands.add_parser("operations", help="list the operations and their parameters")
     listing.add_argument("--json", action="store_true")
+    listing.add_argument("--markdown", action="store_true", help="as docs/operations.md")
     listing.set_defaults(command=_operations)
 
     serve = commands.add_parser("serve", help="run the engine (editors and commands start it by themselves)")
@@ -189,10 +190,35 @@ def _operations(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps([operation.to_wire() for operation in operations], indent=1))
         return
+    if options.markdown:
+        print(_markdown(operations), end="")
+        return
     for operation in operations:
         print(f"{operation.name.replace('_', '-')}: {operation.help}")
         for parameter in operation.parameters:
             print(f"  --{parameter.name.replace('_', '-')}: {parameter.help}")
+
+
+def _markdown(operations: list[params.Operation]) -> str:
+    lines = ["# Operations", "", "Made by `calotype operations --markdown` from their declarations."]
+    for operation in operations:
+        command = operation.name.replace("_", "-")
+        lines += ["", f"## {operation.label}", "", operation.help, ""]
+        lines += [f"`calotype {command} IN OUT [--selection MASK] ...`", ""]
+        lines += ["| parameter | | values | default |", "|---|---|---|---|"]
+        for parameter in operation.parameters:
+            default = "automatic" if parameter.default is None else f"{parameter.default}"
+            flag = parameter.name.replace("_", "-")
+            lines.append(f"| `--{flag}` | {parameter.help} | {_values(parameter)} | {default} |")
+    return "\n".join(lines) + "\n"
+
+
+def _values(parameter: params.Parameter) -> str:
+    if isinstance(parameter, params.Number):
+        return f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip()
+    if isinstance(parameter, params.Choice):
+        return ", ".join(value for value, _ in parameter.choices)
+    return parameter.kind
 
 
 def _serve(options: argparse.Namespace) -> None:

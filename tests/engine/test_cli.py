@@ -252,6 +252,8 @@ def test_operations_are_listed_with_their_parameters() -> None:
     assert [operation["name"] for operation in listed] == ["restore"]
     text = done("operations").stdout
     assert "--strength" in text
+    written = Path(__file__).parents[2] / "docs" / "operations.md"
+    assert done("operations", "--markdown").stdout == written.read_text("utf-8")
 
 
 def test_stop_ends_the_engine_and_says_when_there_is_none(old: Path, tmp_path: Path) -> None:

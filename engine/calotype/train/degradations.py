@@ -162,7 +162,7 @@ def wear(picture: Array, rng: Generator) -> tuple[Array, Levels]:
     kind = rng.random()
     chain = kind >= 0.75
     noise = rng.uniform(0, 1.1) if kind < 0.40 or chain else 0.0
-    block = rng.uniform(0.05, 0.95) if 0.40 <= kind < 0.68 or kind >= 0.80 else 0.0
+    block = _jpeg_level(rng) if 0.40 <= kind < 0.68 or kind >= 0.80 else 0.0
     blur = rng.uniform(0.05, 0.75) if 0.68 <= kind < 0.75 or kind >= 0.85 else 0.0
     if chain:
         noise *= 0.6  # mixtures as hard as the single damages, not harder
@@ -176,6 +176,11 @@ def wear(picture: Array, rng: Generator) -> tuple[Array, Levels]:
     if block:
         worn = random_jpeg(worn, block, rng)
     return to_8_bit(worn), Levels(noise, block, blur)
+
+
+def _jpeg_level(rng: Generator) -> float:
+    """Of a quality between 5 and 95, log-uniform: where half of the photos lie below 22 there is work to do."""
+    return 1 - float(np.exp(rng.uniform(np.log(0.05), np.log(0.95))))
 
 
 def age(picture: Array, rng: Generator) -> Array:
