@@ -210,6 +210,22 @@ def test_two_workers_serve_two_jobs_at_once(start, monkeypatch: pytest.MonkeyPat
     client.close()
 
 
+def test_a_worker_short_of_memory_takes_smaller_tiles_or_says_so(start) -> None:
+    engine = start()
+    client = engine.client()
+    run(client, Request("restore", [layer(noise(64, 64))]))
+    (worker,) = (psutil.Process(pid) for pid in engine.worker_pids())
+    limit = worker.memory_info().vms + (220 << 20)
+    worker.rlimit(psutil.RLIMIT_AS, (limit, limit))
+    ended = answer(client, client.submit(Request("restore", [layer(noise(2100, 2100))])), 200)
+    if isinstance(ended, Failed):
+        assert ended.code == "OUT_OF_MEMORY"
+    else:
+        assert ended.facts["tile_px"] < 1024
+    run(client, Request("restore", [layer(noise(64, 64))]))
+    client.close()
+
+
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
 def test_something_else_at_the_lock_is_refused_and_not_touched(home: Path, kind: str) -> None:
     places.run_dir().mkdir(parents=True, mode=0o700)

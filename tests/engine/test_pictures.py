@@ -19,7 +19,7 @@ from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import CHANNELS, DEPTHS, Layer, PixelFormat
 
 DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
-CONTRACT = Contract("none", multiple=16, halo_px=32)
+CONTRACT = Contract("none", multiple=16, halo_px=32, bytes_a_pixel=20)
 CPU = Device("cpu", torch.float32)
 
 
@@ -279,6 +279,12 @@ def test_when_memory_runs_out_the_tile_halves_and_the_result_is_the_same() -> No
 
     assert tiles.with_less_memory(attempt) == 256
     assert tried == [1024, 512, 256]
+
+
+def test_tiles_shrink_with_the_memory_that_is_free() -> None:
+    assert tiles.side_within(10 << 30, 300) == tiles.SIDE_PX
+    assert tiles.side_within(100 << 20, 300) == 512
+    assert tiles.side_within(0, 300) == tiles.SIDE_PX_MIN
 
 
 @pytest.mark.parametrize(

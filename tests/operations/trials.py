@@ -12,7 +12,7 @@ from calotype.ops.declare import choice, number, operation, text, toggle
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
 
-CONTRACT = Contract("none", multiple=16, halo_px=32)
+CONTRACT = Contract("none", multiple=16, halo_px=32, bytes_a_pixel=20)
 
 
 @operation("Identity", "Returns the layer as it is.")

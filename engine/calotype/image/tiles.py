@@ -78,6 +78,14 @@ def _padded(run: Callable[[Tensor], Tensor], tile: Tensor, multiple: int) -> Ten
     return run(padded)[0, :, :height, :width]
 
 
+def side_within(budget_bytes: int, bytes_a_pixel: int) -> int:
+    """The largest side, SIDE_PX or a half, a quarter, ... of it, whose tile fits the budget."""
+    side = SIDE_PX
+    while side > SIDE_PX_MIN and side * side * bytes_a_pixel > budget_bytes:
+        side //= 2
+    return side
+
+
 def with_less_memory(attempt: Callable[[int], None], side: int = SIDE_PX) -> int:
     """attempt(side), again with half the side whenever memory runs out; the side that worked.
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +29,13 @@ class Device:
     def send(self, picture: Tensor) -> Tensor:
         """picture: (B, C, H, W)."""
         return picture.to(self.name, memory_format=torch.channels_last)
+
+
+def free_bytes(device: Device) -> int:
+    """Memory that a network on the device could still take."""
+    if device.name.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device.name)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def names() -> list[str]:

@@ -17,7 +17,7 @@ from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from calotype.models.contract import Contract
 
-CONTRACT = Contract(name="restorer", multiple=16, halo_px=64)
+CONTRACT = Contract(name="restorer", multiple=16, halo_px=64, bytes_a_pixel=300)
 
 BLIND = -1.0
 """A level that the user leaves to the network."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from calotype.image import tiles
 from calotype.image.codec import Box, Canvas, opaque_copy, with_alpha
 from calotype.image.selection import Selection
+from calotype.models import device as devices
 from calotype.models import weights
 from calotype.models.contract import Contract
 from calotype.models.device import Device
@@ -107,7 +108,9 @@ class Task:
                 lambda fraction: self.progress(fraction, stage),
             )
 
-        self.facts["tile_px"] = tiles.with_less_memory(attempt)
+        budget_bytes = devices.free_bytes(self.device) // 4  # the rest is for pictures and other programs
+        side = tiles.side_within(budget_bytes, contract.bytes_a_pixel)
+        self.facts["tile_px"] = tiles.with_less_memory(attempt, side)
         if not changed:
             raise CalotypeError(
                 "UNCHANGED",

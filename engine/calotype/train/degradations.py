@@ -179,7 +179,7 @@ def wear(picture: Array, rng: Generator) -> tuple[Array, Levels]:
 
 
 def _jpeg_level(rng: Generator) -> float:
-    """Of a quality between 5 and 95, log-uniform: where half of the photos lie below 22 there is work to do."""
+    """Of a quality between 5 and 95, log-uniform: half of them below 22, where there is most to repair."""
     return 1 - float(np.exp(rng.uniform(np.log(0.05), np.log(0.95))))
 
 
