@@ -22,10 +22,8 @@ TRIALS = Path(__file__).parent / "operations"
 class Engine:
     """The engine of one CALOTYPE_HOME; options as of 'calotype serve'."""
 
-    def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "calotype", "serve", *options], stderr=subprocess.PIPE
-        )
+    def __init__(self, *options: str, python: str = sys.executable) -> None:
+        self.process = subprocess.Popen([python, "-m", "calotype", "serve", *options], stderr=subprocess.PIPE)
         wait_for(lambda: connection.load(places.connection_file()) is not None, 60)
 
     def client(self) -> Client:

@@ -11,7 +11,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LEVELS = [
     {"cli", "__main__", "demo", "serve"},
     {"server"},
-    {"workers", "scheduler", "frontend", "catalogue"},
+    {"submission", "workers", "scheduler", "frontend", "catalogue"},
     {"worker"},
     {"ops"},
     {"train"},
@@ -71,6 +71,7 @@ SERVER_SIDE = [
     "frontend.py",
     "workers.py",
     "scheduler.py",
+    "submission.py",
     "segments.py",
     "catalogue.py",
 ]

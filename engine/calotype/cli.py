@@ -72,6 +72,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     train.add_argument("--minutes", type=float, help="time to train")
     train.add_argument("--steps", type=int, help="steps to train; repeats exactly")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--learning-rate", type=float, help="otherwise the recipe's")
     train.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
     train.add_argument("--ship", action="store_true", help="make this engine use the result")
     train.set_defaults(command=_train)
@@ -126,6 +127,7 @@ def _run(options: argparse.Namespace) -> None:
     values = {p.name: getattr(options, p.name) for p in operation.parameters}
     given = {name: value for name, value in values.items() if value is not None}
     operation.check(given)
+    files.check_target(options.output)
     document = files.read(options.input)
     if document.note:
         print(document.note, file=sys.stderr)
@@ -136,7 +138,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps({"output": str(options.output), **result.facts}))
     else:
-        print(f"{options.output} ({result.facts['seconds']:.1f} s)")
+        print(f"{str(options.output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
 
 
 def _selection(path: Path, layer: Layer) -> Layer:
@@ -251,8 +253,11 @@ def _train(options: argparse.Namespace) -> None:
     schedule = loop.Schedule(options.steps, options.minutes)
     held_out = options.held_out or options.data
     device = loop.best_device()
+    recipe = RestorerRecipe()
+    if options.learning_rate is not None:
+        recipe = replace(recipe, learning_rate=options.learning_rate)
     best = loop.train(
-        RestorerRecipe(), options.data, held_out, options.run, schedule, options.seed, device, options.workers
+        recipe, options.data, held_out, options.run, schedule, options.seed, device, options.workers
     )
     print(f"The best weights are in {best}")
     if options.ship:

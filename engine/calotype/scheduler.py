@@ -86,7 +86,8 @@ class Scheduler:
         if job.key in self._jobs:
             raise CalotypeError("DUPLICATE_JOB", f"There is a job '{job.id}' already.")
         active = self.active()
-        if len(active) >= QUEUE_MAX or sum(j.client == job.client for j in active) >= CLIENT_QUEUE_MAX:
+        mine = sum(j.client == job.client for j in self._jobs.values())  # results hold memory, too
+        if len(active) >= QUEUE_MAX or mine >= CLIENT_QUEUE_MAX:
             raise CalotypeError("BUSY", "Too many jobs are waiting. Let some finish, then try again.")
         older = [
             j for j in active if job.supersedes and j.client == job.client and j.supersedes == job.supersedes

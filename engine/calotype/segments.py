@@ -61,7 +61,10 @@ class Store:
         for file in folder.iterdir():
             size = file.stat().st_size
             if size <= room:
-                file.rename(spare / f"{size}-{folder.name}-{file.name}")
+                try:
+                    file.rename(spare / f"{size}-{folder.name}-{file.name}")
+                except OSError:
+                    continue  # Windows, while it is mapped
                 room -= size
 
     def close(self) -> None:

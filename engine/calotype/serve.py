@@ -63,7 +63,11 @@ def _log_to_file() -> None:
     logging.raiseExceptions = False
     path = places.log_file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=2, encoding="utf-8")
+    handler: logging.Handler = logging.NullHandler()
+    with contextlib.suppress(OSError):
+        handler = logging.handlers.RotatingFileHandler(
+            path, maxBytes=1 << 20, backupCount=2, encoding="utf-8"
+        )
     form = "%(asctime)s %(levelname)s %(message)s"
     logging.basicConfig(level=logging.INFO, handlers=[handler], format=form)
     sys.excepthook = lambda *failure: log.critical("the engine ends by a bug", exc_info=failure)

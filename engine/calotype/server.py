@@ -8,12 +8,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from calotype import catalogue, segments
+from calotype import catalogue, segments, submission
 from calotype.frontend import Frontend, received
 from calotype.scheduler import Job, Scheduler
 from calotype.version import VERSION
@@ -27,6 +26,8 @@ log = logging.getLogger(__name__)
 ALIVE_S = 0.25
 PROGRESS_S = 0.05
 TRIM_S = 10.0
+UPLOADS_MAX = 256
+"""Layers under way: each holds a file open."""
 EARLY_MAX = 256
 """Requests that may wait for the first worker to tell the catalogue."""
 
@@ -101,15 +102,22 @@ class Server:
     # ---- editors
 
     def _from_client(self, client: bytes, frames: list[memoryview]) -> None:
-        self._used_at = time.monotonic()
-        job: str | None = None
         try:
             if not 1 <= len(frames) <= 2:
                 raise protocol.bad_request("A message has a header and at most one payload.")
             header = protocol.unpack(frames[0])
+        except CalotypeError as failure:
+            log.info("refused: %s %s", failure.code, failure.sentence)
+            self._front.send(client, protocol.error(failure))
+        else:
+            self._answer(client, header, frames[1] if len(frames) == 2 else None)
+
+    def _answer(self, client: bytes, header: Header, payload: memoryview | None = None) -> None:
+        job: str | None = None
+        try:
             if header.get("job") is not None:
                 job = get_id(header)
-            self._handle(client, header, frames[1] if len(frames) == 2 else None)
+            self._handle(client, header, payload)
         except CalotypeError as failure:
             log.info("refused: %s %s", failure.code, failure.sentence)
             self._front.send(client, protocol.error(failure, job))
@@ -126,6 +134,8 @@ class Server:
             raise CalotypeError(
                 "VERSION", "The first message must be a 'hello' with the versions that you speak."
             )
+        if kind != "ping":
+            self._used_at = time.monotonic()
         if kind == "chunk":
             self._chunk(client, header, payload if payload is not None else memoryview(b""))
             return
@@ -165,40 +175,29 @@ class Server:
         if self._operations is None:
             self._hold(client, header)
             return
-        job, shapes = self._checked(client, header)
+        job, shapes = submission.read(client, header, self._operations)
         size = sum(shape.total_bytes for shape in shapes)
-        segments.check_memory(2 * size)  # the result is about as large as the picture
+        promised = sum(waiting.missing_bytes for waiting in self._scheduler)
+        segments.check_memory(2 * size + promised)  # the result is about as large as the picture
+        if sum(len(waiting.uploads) for waiting in self._scheduler) + len(shapes) > UPLOADS_MAX:
+            raise CalotypeError("BUSY", "Too many pictures are under way. Let some finish, then try again.")
         older = self._scheduler.add(job)
         try:
             self._make_room(job, shapes)
         except CalotypeError:
             self._forget(job)
             raise
+        except OSError as error:
+            self._forget(job)
+            log.exception("no segment can be made")
+            raise CalotypeError(
+                "INTERNAL",
+                f"The engine has no room for the picture ({error.strerror}). Run 'calotype stop' and try "
+                "again.",
+            ) from error
         for superseded in older:
             self._cancel(client, {"job": superseded.id})
         self._front.send(client, {"type": "accepted", "job": job.id})
-
-    def _checked(self, client: bytes, header: Header) -> tuple[Job, list[LayerShape]]:
-        assert self._operations is not None
-        operation = params.find(self._operations, get(header, "operation", str))
-        fields: dict[str, Any] = {
-            "operation": operation.name,
-            "parameters": operation.check(get(header, "parameters", dict)),
-            "selection": get(header, "selection", bool),
-            "selection_to": get(header, "selection_to", str),
-        }
-        if fields["selection_to"] not in ("pixels", "alpha"):
-            raise protocol.bad_request("The field 'selection_to' must be 'pixels' or 'alpha'.")
-        wire = get(header, "layers", list)
-        if not 1 + fields["selection"] <= len(wire) <= protocol.LAYERS_MAX:
-            raise protocol.bad_request("A job needs at least one layer, and not more than 64.")
-        shapes = [LayerShape.from_wire(layer) for layer in wire]
-        if fields["selection"] and len(shapes[-1].format.channels) != 1:
-            raise protocol.bad_request("A selection must have one channel.")
-        priority = get(header, "priority", str)
-        if priority not in protocol.PRIORITIES:
-            raise protocol.bad_request(f"The priority must be one of {', '.join(protocol.PRIORITIES)}.")
-        return Job(client, get_id(header), priority, get(header, "supersedes", str)[:64], fields), shapes
 
     def _make_room(self, job: Job, shapes: list[LayerShape]) -> None:
         folders = self._store.folders(str(job.serial))
@@ -209,6 +208,7 @@ class Server:
             job.uploads.append(upload)
             job.fields["layers"].append({**shape.to_wire(), "path": str(upload.path)})
         job.missing_bytes = sum(shape.total_bytes for shape in shapes)
+        protocol.pack({"type": "run", "serial": job.serial, **job.fields})  # it must fit a message later
         job.touched_at = time.monotonic()
 
     def _chunk(self, client: bytes, header: Header, payload: memoryview) -> None:
@@ -234,7 +234,10 @@ class Server:
 
     def _cancel(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
-        if job is None or job.state == "done":
+        if job is None:
+            self._cancel_early(client, header)
+            return
+        if job.state == "done":
             return  # the answer is under way
         if job.state != "running":
             self._end(job, cancelled())
@@ -243,6 +246,18 @@ class Server:
         worker = self._pool.running(job.serial)
         if worker is not None:
             worker.cancel()
+
+    def _cancel_early(self, client: bytes, header: Header) -> None:
+        """Of a job that still waits for the catalogue."""
+        for early in self._early:
+            if (
+                early[0] == client
+                and early[1].get("type") == "submit"
+                and early[1].get("job") == header["job"]
+            ):
+                self._early.remove(early)
+                self._front.send(client, protocol.error(cancelled(), header["job"]))
+                return
 
     def _fetch(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
@@ -300,7 +315,7 @@ class Server:
         catalogue.save_cached(operations)
         early, self._early = self._early, []
         for client, header in early:
-            self._from_client(client, [memoryview(protocol.pack(header))])
+            self._answer(client, header)
 
     def _dispatch(self) -> None:
         for worker in self._pool.idle():
@@ -327,7 +342,12 @@ class Server:
         if job.client not in self._front.clients or job.cancelled_at is not None:
             self._end(job, cancelled())
             return
-        job.results = [segments.open_map(Path(path), False) for path in header["paths"]]
+        try:
+            job.results = [segments.open_map(Path(path), False) for path in header["paths"]]
+        except OSError:
+            log.exception("a result cannot be opened")
+            self._end(job, CalotypeError("WORKER_LOST", "The result was lost on its way. Try again."))
+            return
         job.unfetched_bytes = sum(map(len, job.results))
         job.touched_at = time.monotonic()
         job.state = "done"
@@ -388,9 +408,10 @@ class Server:
             self._forget(job)
 
     def _need_worker(self) -> None:
+        if len(self._pool):
+            return  # another device works
         if not self._pool.broken:
-            if len(self._pool) == 0:
-                self._pool.start_one()
+            self._pool.start_one()
             return
         self._pool.forgive()
         broken = CalotypeError(

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import zmq
 
 from calotype import ops, segments
@@ -36,9 +37,8 @@ class Worker:
         self._socket.routing_id = name.encode()
         self._socket.linger = 0
         self._socket.connect(endpoint)
-        self._server = server
+        self._server = psutil.Process(server)
         self._device = devices.choose(device)
-        self._cancelled: set[int] = set()
 
     def run(self) -> None:
         operations = [operation.to_wire() for operation in declare.declared()]
@@ -50,7 +50,7 @@ class Worker:
                     self._run_job(header)
 
     def _server_lives(self) -> bool:
-        return os.name != "posix" or os.getppid() == self._server
+        return os.getppid() == self._server.pid if os.name == "posix" else self._server.is_running()
 
     def _send(self, header: Header) -> None:
         self._socket.send(protocol.pack(header))

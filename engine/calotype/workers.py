@@ -17,6 +17,7 @@ from calotype_wire.errors import CalotypeError
 
 log = logging.getLogger(__name__)
 
+LOG_BYTES_MAX = 1 << 20
 STARTS_MAX = 3
 """A worker that fails to start so often in a row will not start at all."""
 
@@ -34,7 +35,9 @@ class Worker:
         self.heard_at = self.idle_since = time.monotonic()
         self._socket = socket
         folder = places.log_file().parent
-        with open(os.path.join(folder, f"worker-{device}.log"), "wb") as complaints:
+        with open(os.path.join(folder, f"worker-{device}.log"), "ab") as complaints:
+            if complaints.tell() > LOG_BYTES_MAX:
+                complaints.truncate(0)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "calotype.worker"],
                 stdin=subprocess.PIPE,
@@ -123,11 +126,16 @@ class Pool:
     def start_one(self) -> None:
         """On a device that has no worker yet, if there is one."""
         free = set(range(self.devices)) - {worker.device for worker in self._workers}
-        if free:
-            self._generation += 1
-            self._workers.append(
-                Worker(self.socket, self._endpoint, self._token, min(free), self._generation)
-            )
+        if not free or self.broken:
+            return
+        self._generation += 1
+        try:
+            worker = Worker(self.socket, self._endpoint, self._token, min(free), self._generation)
+        except OSError as error:  # the environment was deleted, say, or no memory is left to fork
+            self._failed_starts += 1
+            log.error("no worker can be started: %s", error)
+        else:
+            self._workers.append(worker)
 
     def idle(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.state == "idle"]

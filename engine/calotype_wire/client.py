@@ -122,9 +122,7 @@ class Client:
         """The job's id. The layers' bytes must stay as they are until the job has ended."""
         job = f"{os.getpid()}-{next(self._numbers)}"
         layers = list(request.layers) + ([request.selection] if request.selection else [])
-        self._waiting[job] = layers
-        self._jobs.add(job)
-        self._send(
+        header = protocol.pack(
             {
                 "type": "submit",
                 "job": job,
@@ -137,6 +135,9 @@ class Client:
                 "supersedes": request.supersedes,
             }
         )
+        self._waiting[job] = layers
+        self._jobs.add(job)
+        self._dealer.send([header])
         return job
 
     def cancel(self, job: str) -> None:
@@ -192,7 +193,9 @@ class Client:
     def _feed(self) -> None:
         """One more chunk of an upload whenever the last has gone: a cancel never waits behind pixels."""
         for job, chunks in list(self._uploads.items()):
-            while self._dealer.unsent < 2:
+            for _ in range(8):  # the host's loop wants its turn, however fast the engine takes them
+                if self._dealer.unsent >= 2:
+                    break
                 chunk = next(chunks, None)
                 if chunk is None:
                     del self._uploads[job]
@@ -321,8 +324,11 @@ def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> 
     try:
         while time.monotonic() < deadline:
             client.wait(0.05)
-            if any(isinstance(event, Ready) for event in client.pump()):
-                return client
+            for event in client.pump():
+                if isinstance(event, Ready):
+                    return client
+                if isinstance(event, Failed):
+                    raise CalotypeError(event.code, event.sentence)
         raise _hung()
     except CalotypeError:
         client.close()

@@ -65,7 +65,9 @@ def finding(
                     f"{places.log_file()}",
                 )
             yield None
-            client = _running(name, strict=status == 0)  # 0: another engine was quicker
+            client = _running(name, strict=status == 0)
+            if client is None and status == 0:  # the engine that was quicker is on its way out
+                process = _start(python or engine_python(), options or [])
     yield client
 
 
@@ -77,7 +79,7 @@ def _running(name: str, strict: bool = False) -> Optional[Client]:
     try:
         return connect(found, name)
     except CalotypeError as error:
-        if error.code == "ENGINE_LOST" or (error.code == "REFUSED" and not strict):
+        if error.code == "ENGINE_LOST" or (error.code in ("REFUSED", "ENGINE_HUNG") and not strict):
             return None  # of an engine that died; its port may be somebody else's now
         raise
 
@@ -117,21 +119,32 @@ def _last_words(process: "subprocess.Popen[bytes]") -> str:
     complaints = process.complaints  # type: ignore[attr-defined]
     complaints.seek(0)
     lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
-    return (
-        lines[-1] if lines else f"The Calotype engine ended at once. The log says more: {places.log_file()}"
-    )
+    if process.returncode == 1 and len(lines) == 1 and "No module named" not in lines[0]:
+        return lines[0][:400]  # the engine's own sentence
+    detail = lines[-1][:160] if lines else f"see {places.log_file()}"
+    return f"The Calotype engine is damaged. Run 'python3 install.py' again to repair it ({detail})."
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+    except OSError:
+        pass  # gone already: only its file was left
+    try:
+        places.connection_file().unlink()
+    except FileNotFoundError:
+        pass
 
 
 def stop(timeout_s: float = 10.0) -> bool:
     """End the engine that runs; False where none does. An engine that hangs is killed."""
     found = connection.load(places.connection_file())
     try:
-        client = _running("stop")
-    except CalotypeError:
+        client = _running("stop", strict=True)
+    except CalotypeError as error:
         client = None
-        if found is not None and hasattr(signal, "SIGKILL"):
-            os.kill(found.pid, signal.SIGKILL)
-            places.connection_file().unlink()
+        if found is not None and error.code == "ENGINE_HUNG":
+            _kill(found.pid)
             return True
     if client is None:
         return False

@@ -4,7 +4,7 @@ A message is one msgpack map, the header, and at most one raw payload frame.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import msgpack
 
@@ -57,19 +57,26 @@ def unpack(data: Buffer) -> Header:
             f"A message header of {len(data)} bytes is too large; {HEADER_BYTES_MAX} is the limit."
         )
     try:
-        header = msgpack.unpackb(data, max_ext_len=0, object_pairs_hook=_unique, strict_map_key=True)
-    except (ValueError, RecursionError, msgpack.UnpackException) as error:
+        header = msgpack.unpackb(
+            data, max_ext_len=0, ext_hook=_no_extension, object_pairs_hook=_unique, strict_map_key=True
+        )
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise bad_request(f"A message header could not be read ({type(error).__name__}).") from error
     if not isinstance(header, dict):
         raise bad_request("A message header must be a map.")
     return header
 
 
-def _unique(pairs: List[Tuple[Any, Any]]) -> Header:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise ValueError("duplicate key")
+def _unique(pairs: Iterable[Tuple[Any, Any]]) -> Header:
+    known = list(pairs)
+    mapping = dict(known)
+    if len(mapping) != len(known) or not all(type(key) is str for key in mapping):
+        raise ValueError("a key twice, or one that is no text")
     return mapping
+
+
+def _no_extension(code: int, data: bytes) -> Any:
+    raise ValueError("an extension type")
 
 
 def get(header: Mapping[str, Any], key: str, kind: Type[T]) -> T:

@@ -62,7 +62,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pixels(path: Path) -> np.ndarray:
-    return pyvips.Image.new_from_file(str(path)).numpy()
+    return pyvips.Image.new_from_file(str(path), revalidate=True).numpy()
 
 
 def test_restore_brings_a_noisy_photo_nearer_to_the_truth(old: Path, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_sixteen_bits_in_are_sixteen_bits_out(tmp_path: Path, suffix: str, bands
     interpretation = "grey16" if bands < 3 else "rgb16"
     pyvips.Image.new_from_array(native, interpretation=interpretation).write_to_file(str(old))
     done("restore", old, new)
-    result = pyvips.Image.new_from_file(str(new))
+    result = pyvips.Image.new_from_file(str(new), revalidate=True)
     assert (result.format, result.bands, result.width) == ("ushort", bands, 48)
     assert len(np.unique(result.numpy())) > 300
     if bands in (2, 4):
@@ -154,15 +154,15 @@ def test_exif_profile_and_resolution_stay_and_the_photo_comes_upright(tmp_path: 
 def test_a_cmyk_jpeg_stays_cmyk_and_a_png_of_it_is_rgb(tmp_path: Path) -> None:
     Image.fromarray(noise(64, 64)).convert("CMYK").save(tmp_path / "old.jpg", quality=60)
     done("restore", tmp_path / "old.jpg", tmp_path / "new.tif")
-    assert pyvips.Image.new_from_file(str(tmp_path / "new.tif")).interpretation == "cmyk"
+    assert pyvips.Image.new_from_file(str(tmp_path / "new.tif"), revalidate=True).interpretation == "cmyk"
     done("restore", tmp_path / "old.jpg", tmp_path / "new.png")
-    assert pyvips.Image.new_from_file(str(tmp_path / "new.png")).bands == 3
+    assert pyvips.Image.new_from_file(str(tmp_path / "new.png"), revalidate=True).bands == 3
 
 
 def test_a_grey_photo_stays_grey(tmp_path: Path) -> None:
     Image.fromarray(data.camera()[:128, :128]).save(tmp_path / "old.jpg", quality=30)
     done("restore", tmp_path / "old.jpg", tmp_path / "new.png")
-    assert pyvips.Image.new_from_file(str(tmp_path / "new.png")).bands == 1
+    assert pyvips.Image.new_from_file(str(tmp_path / "new.png"), revalidate=True).bands == 1
 
 
 def test_one_pixel_and_one_column_are_pictures_too(tmp_path: Path) -> None:
@@ -171,6 +171,69 @@ def test_one_pixel_and_one_column_are_pictures_too(tmp_path: Path) -> None:
         ended = calotype("restore", tmp_path / "old.png", tmp_path / "new.png")
         assert ended.returncode == 0 or "unchanged" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+def tiff(path: Path, native: np.ndarray, interpretation: str, profile: bytes = b"") -> Path:
+    image = pyvips.Image.new_from_array(native, interpretation=interpretation).copy()
+    if profile:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    image.write_to_file(str(path))
+    return path
+
+
+def test_float_files_are_linear_unless_a_profile_says_otherwise(tmp_path: Path) -> None:
+    native = np.full((32, 32, 3), 0.5, np.float32)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = files.read(tiff(tmp_path / "plain.tif", native, "scrgb"))
+    encoded = files.read(tiff(tmp_path / "encoded.tif", native, "srgb", profile))
+    assert plain.layer.format.transfer == "linear"
+    assert encoded.layer.format.transfer == "srgb"
+    for document, wanted in ((plain, 0.7354), (encoded, 0.5)):
+        files.write(tmp_path / "new.png", document.layer, document)
+        written = pixels(tmp_path / "new.png")
+        assert written.dtype == np.uint16
+        assert np.allclose(written / 65535, wanted, atol=1e-3)
+
+
+def test_grey_floats_stay_grey_and_bright_in_a_png(tmp_path: Path) -> None:
+    document = files.read(tiff(tmp_path / "grey.tif", np.full((32, 32, 1), 0.5, np.float32), "b-w"))
+    files.write(tmp_path / "new.png", document.layer, document)
+    written = pyvips.Image.new_from_file(str(tmp_path / "new.png"), revalidate=True)
+    assert written.bands == 1
+    assert written.numpy().mean() > 30_000
+
+
+def test_transparent_parts_become_white_in_a_jpeg(tmp_path: Path) -> None:
+    document = files.read(tiff(tmp_path / "clear.tif", np.zeros((32, 32, 4), np.uint16), "rgb16"))
+    files.write(tmp_path / "new.jpg", document.layer, document)
+    assert pixels(tmp_path / "new.jpg").min() > 250
+
+
+def test_a_profile_is_known_by_what_it_does_and_not_by_its_name(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    linear = bytearray(profile)
+    assert files._is_srgb(profile)
+    start = linear.index(b"para", 128)
+    linear[start + 12 : start + 16] = (1 << 16).to_bytes(4, "big")  # the first curve's gamma becomes 1
+    assert not files._is_srgb(bytes(linear))
+
+
+@pytest.mark.parametrize("bands", [5, 6])
+def test_layouts_that_are_not_known_are_refused_and_not_guessed(tmp_path: Path, bands: int) -> None:
+    path = tiff(tmp_path / "many.tif", noise(20, 20, bands), "multiband")
+    assert "channels; grey, RGB and CMYK" in sentence("restore", path, tmp_path / "new.png")
+    lab = pyvips.Image.new_from_array(noise(20, 20), interpretation="srgb").colourspace("lab")
+    lab.write_to_file(str(tmp_path / "lab.tif"))
+    assert "is of a kind" in sentence("restore", tmp_path / "lab.tif", tmp_path / "new.png")
+
+
+def test_a_file_name_that_is_no_utf8_is_read_and_written(tmp_path: Path) -> None:
+    old, new = (os.path.join(os.fsencode(tmp_path), name) for name in (b"Zo\xeb.png", b"n\xebu.png"))
+    Image.fromarray(noise(32, 32)).save(tmp_path / "plain.png")
+    os.rename(tmp_path / "plain.png", old)
+    ended = subprocess.run([sys.executable, "-m", "calotype", "restore", old, new], capture_output=True)
+    assert ended.returncode == 0, ended.stderr
+    assert os.path.exists(new)
 
 
 def test_what_is_no_picture_is_answered_with_a_sentence(old: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -274,6 +275,39 @@ def test_a_home_that_cannot_be_written_is_explained(monkeypatch: pytest.MonkeyPa
     with pytest.raises(CalotypeError, match="CALOTYPE_HOME") as refused:
         launch.engine("test", sys.executable)
     assert refused.value.code == "NOT_STARTED"
+
+
+def test_a_connection_file_left_by_a_dead_engine_never_blocks(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # somebody else's port by now
+        dead = subprocess.Popen([sys.executable, "-c", ""])
+        dead.wait()
+        places.run_dir().mkdir(parents=True, mode=0o700)
+        endpoint = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        connection.Connection(endpoint, "a" * 64, dead.pid, "0").save(places.connection_file())
+        client = launch.engine("test", sys.executable)
+        run(client, Request("identity", [PHOTO]))
+        client.close()
+        assert launch.stop()
+        connection.Connection(endpoint, "a" * 64, dead.pid, "0").save(places.connection_file())
+        assert launch.stop()
+        assert not places.connection_file().exists()
+
+
+def test_a_worker_that_can_no_longer_be_spawned_is_explained_and_the_engine_lives(start) -> None:
+    engine = start("--unload-after", "0.5")
+    client = engine.client()
+    run(client, Request("identity", [PHOTO]))
+    wait_for(lambda: not engine.worker_pids())
+    logs = places.log_file().parent
+    logs.rename(logs.with_name("moved"))
+    logs.touch()  # the worker's log cannot be opened: as good as a Python that was deleted
+    failed = fail(client, Request("identity", [PHOTO]))
+    assert failed.code == "ENGINE_BROKEN"
+    assert "install.py" in failed.sentence
+    logs.unlink()
+    logs.with_name("moved").rename(logs)
+    run(client, Request("identity", [PHOTO]))
+    client.close()
 
 
 def test_an_engine_that_is_not_installed_is_explained(home: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import stat
 import struct
 import subprocess
 import time
@@ -313,6 +314,30 @@ def test_a_reader_that_never_reads_costs_bounded_memory_and_loses_nothing(engine
     lazy.close()
 
 
+def test_more_layers_than_files_may_be_open_are_refused_and_the_engine_lives(raw: Raw) -> None:
+    tiny = [protocol.LayerShape(1, 1, protocol.PixelFormat()).to_wire()] * 64
+    codes = set()
+    for number in range(20):
+        raw.say(submission(job=f"many-{number}", layers=tiny))
+        header = msgpack.unpackb(raw.socket.recv_multipart()[0])
+        while header["type"] not in ("accepted", "error"):
+            header = msgpack.unpackb(raw.socket.recv_multipart()[0])
+        codes.add(header.get("code", "accepted"))
+    assert codes == {"accepted", "BUSY"}
+    for number in range(20):
+        raw.say({"type": "cancel", "job": f"many-{number}"})
+
+
+def test_a_header_that_would_not_fit_the_way_to_the_worker_is_refused(raw: Raw) -> None:
+    plain = protocol.LayerShape(1, 1, protocol.PixelFormat()).to_wire()
+    spare = protocol.HEADER_BYTES_MAX - len(msgpack.packb(submission(job="long", layers=[plain] * 64)))
+    named = {**plain, "name": "\U0001f4f7" * ((spare - 200) // 64 // 4)}
+    raw.say(submission(job="long", layers=[named] * 64))
+    assert raw.hear("error")["code"] == "BAD_REQUEST"
+    raw.say({"type": "ping"})
+    raw.hear("pong")
+
+
 def test_fetching_what_is_not_there_is_an_error(raw: Raw) -> None:
     raw.say({"type": "fetch", "job": "none", "layer": 0, "offset": 0, "bytes": 10})
     assert raw.hear("error")["code"] == "EXPIRED"
@@ -334,6 +359,7 @@ def test_a_picture_too_large_for_the_memory_is_refused_beforehand(client: Client
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 def test_another_user_can_read_neither_token_nor_pixels(engine: Engine) -> None:
+    assert stat.S_IMODE(places.run_dir().stat().st_mode) == 0o700
     folders = [places.run_dir(), *Path("/dev/shm").glob("calotype-*")]
     for folder in folders:
         status = subprocess.run(

@@ -209,6 +209,23 @@ def test_a_selection_can_become_the_new_layers_transparency(channels: str) -> No
     assert np.abs(inside - (255 - native[16:48, 16:48, : result.colours].astype(int))).max() <= 1
 
 
+def test_a_black_result_is_an_error_though_the_context_is_bright() -> None:
+    source = canvas(noise(200, 200), "RGB", "u8")
+    mask = np.zeros((200, 200), np.uint8)
+    mask[90:110, 90:110] = 255
+    task = Task(
+        [source],
+        selection_of(mask, 0, 0, source),
+        False,
+        CPU,
+        lambda name, size, content: memoryview(bytearray(content or size)),
+        lambda fraction, stage: None,
+    )
+    with pytest.raises(CalotypeError) as refused:
+        task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: x * 0, "", "")
+    assert refused.value.code == "BAD_RESULT"
+
+
 # Tiles
 
 

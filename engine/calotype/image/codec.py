@@ -62,10 +62,6 @@ class Canvas:
     def box(self) -> Box:
         return Box(0, 0, self.shape.width, self.shape.height)
 
-    @property
-    def is_grey(self) -> bool:
-        return self.format.channels.startswith("G")
-
     def picture(self, box: Box) -> Tensor:
         """(3, box.height, box.width). Samples that are no numbers read as 0."""
         return self.space.to_srgb(self._colours(box)).contiguous()
@@ -86,7 +82,8 @@ class Canvas:
             if mask is None or bool(mask.any()):
                 band_changed = self._write_band(band, source, picture[:, rows], mask, into_alpha)
                 changed = changed or band_changed
-            lit = lit or bool((picture[:, rows] > 1 / 255).any())
+            seen = picture[:, rows] if mask is None else picture[:, rows] * (mask != 0)
+            lit = lit or bool((seen > 1 / 255).any())
         return changed, lit
 
     def _write_band(
@@ -107,7 +104,7 @@ class Canvas:
         if into_alpha and mask is not None:
             alpha = _floats(old[..., -1:]) if source.has_alpha else torch.ones(1)
             target[..., -1:] = _samples(alpha * mask[None], self.native.dtype)
-        return not np.array_equal(new, old[..., : self.colours])
+        return not np.array_equal(new, old[..., : self.colours], equal_nan=self.native.dtype.kind == "f")
 
     def _colours(self, box: Box) -> Tensor:
         return _floats(_part(self.native, box)[..., : self.colours])

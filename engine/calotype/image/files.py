@@ -1,15 +1,15 @@
 """Picture files: read as Layers at their own depth and in their own colours, and written so."""
 
 import io
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyvips
 from PIL import ImageCms
 
-from calotype_wire import protocol
+from calotype_wire import atomic, protocol
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer, PixelFormat
 
@@ -20,6 +20,7 @@ for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTif
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
 _KEPT = ("exif-", "icc-", "xmp-", "iptc-", "png-comment", "resolution-unit")
+_UNKNOWN = ("lab", "labs", "labq", "lch", "cmc", "xyz", "yxy", "hsv")
 _WRITERS: dict[str, dict[str, Any]] = {
     ".png": {},
     ".tif": {"compression": "lzw", "bigtiff": True},
@@ -47,7 +48,7 @@ def read(path: Path) -> Document:
     if not path.is_file():
         raise CalotypeError("BAD_FILE", f"There is no file {path}.")
     try:
-        image = pyvips.Image.new_from_file(str(path), fail_on="truncated")
+        image = pyvips.Image.new_from_buffer(path.read_bytes(), "", fail_on="truncated")
         if (
             max(image.width, image.height) > protocol.SIDE_PX_MAX
             or image.width * image.height > protocol.PIXELS_MAX
@@ -58,12 +59,18 @@ def read(path: Path) -> Document:
                 f"({protocol.PIXELS_MAX // 1_000_000} megapixels). Cut it into parts, or scale it down.",
             )
         image = image.autorot()
-        if image.format not in _DEPTHS:
-            image = image.cast("float" if image.format in ("double", "complex", "dpcomplex") else "ushort")
+        if image.format == "double":
+            image = image.cast("float")
+        if image.format not in _DEPTHS or image.interpretation in _UNKNOWN:
+            raise CalotypeError(
+                "BAD_FILE",
+                f"{path.name} is of a kind ({image.interpretation}, {image.format}) that Calotype does not "
+                "know. Save it as RGB or grey of 8, 16 or 32 bits first.",
+            )
         pixels = image.write_to_memory()
-    except pyvips.Error as error:
-        raise CalotypeError("BAD_FILE", f"{path.name} could not be read: {_reason(error)}") from error
-    channels = {1: "G", 2: "GA", 3: "RGB", 4: "RGBA", 5: "CMYKA"}.get(image.bands)
+    except (pyvips.Error, OSError) as error:
+        raise CalotypeError("BAD_FILE", f"{_text(path.name)} could not be read: {_reason(error)}") from error
+    channels = {1: "G", 2: "GA", 3: "RGB", 4: "RGBA"}.get(image.bands)
     if image.interpretation == "cmyk":
         channels = "CMYK" + "A" * (image.bands - 4)
     if channels is None or channels not in protocol.CHANNELS:
@@ -71,20 +78,31 @@ def read(path: Path) -> Document:
             "BAD_FILE", f"{path.name} has {image.bands} channels; grey, RGB and CMYK are known."
         )
     profile, note = _profile(image, channels)
-    transfer = "linear" if image.format == "float" and not profile else "srgb"
+    if image.get_n_pages() > 1:
+        note = f"{note} Only the first of {image.get_n_pages()} pages is used.".strip()
+    transfer = "linear" if image.format == "float" and not _has_profile(image) else "srgb"
     format = PixelFormat(channels, _DEPTHS[image.format], transfer)
-    layer = Layer(image.width, image.height, format, pixels, path.stem, profile=profile)
+    layer = Layer(image.width, image.height, format, pixels, _text(path.stem), profile=profile)
     return Document(layer, note, image)
+
+
+def check_target(path: Path) -> None:
+    """Raises CalotypeError BAD_FILE or NOT_WRITTEN where write() could only fail: better before the work."""
+    if path.suffix.lower() not in _WRITERS:
+        raise CalotypeError("BAD_FILE", f"Name the result .png, .tif, .jpg or .webp instead of {path.name}.")
+    if not path.parent.is_dir():
+        sentence = (
+            f"{path} could not be written: there is no folder {path.parent}. Make it, or choose another."
+        )
+        raise CalotypeError("NOT_WRITTEN", sentence)
 
 
 def write(path: Path, layer: Layer, like: Document) -> None:
     """The layer as a file, with the metadata, resolution and colour profile of like. Old or new, never torn.
 
-    Raises CalotypeError BAD_FILE, or DISK_FULL and its like where it cannot be written.
+    Raises CalotypeError BAD_FILE, NOT_WRITTEN.
     """
-    options = _WRITERS.get(path.suffix.lower())
-    if options is None:
-        raise CalotypeError("BAD_FILE", f"Name the result .png, .tif, .jpg or .webp instead of {path.name}.")
+    check_target(path)
     bands = len(layer.format.channels)
     image = pyvips.Image.new_from_memory(
         layer.pixels, layer.width, layer.height, bands, _FORMATS[layer.format.depth]
@@ -95,29 +113,26 @@ def write(path: Path, layer: Layer, like: Document) -> None:
         if key.startswith(_KEPT):
             image.set_type(source.get_typeof(key), key, source.get(key))
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    suffix = path.suffix.lower()
     try:
-        _fitting(image, path.suffix.lower()).write_to_file(str(temporary), **options)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        data = _fitting(image, suffix).write_to_buffer(suffix, **_WRITERS[suffix])
+        atomic.write(path, data, 0o644)
     except (pyvips.Error, OSError) as error:
         raise CalotypeError(
             "NOT_WRITTEN",
             f"{path} could not be written: {_reason(error)} Free some space, or choose another folder.",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _fitting(image: pyvips.Image, suffix: str) -> pyvips.Image:
     """What the file type can hold: JPEG has 8 bits and no transparency, PNG and WebP no CMYK."""
     if image.interpretation == "cmyk" and suffix in (".png", ".webp"):
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk")
-    if suffix in (".jpg", ".jpeg") and image.hasalpha():
-        image = image.flatten(background=[255])
     if image.format == "float" and suffix not in (".tif", ".tiff"):
-        image = image.copy(interpretation="scrgb").colourspace("rgb16")
+        image = _sixteen_bits(image)
+    if suffix in (".jpg", ".jpeg") and image.hasalpha():
+        white = 0 if image.interpretation == "cmyk" else 65535 if image.format == "ushort" else 255
+        image = image.flatten(background=[white])
     if image.format == "ushort" and suffix in (".jpg", ".jpeg", ".webp"):
         image = (image / 257).rint().cast("uchar")
         image = image.copy(
@@ -126,21 +141,54 @@ def _fitting(image: pyvips.Image, suffix: str) -> pyvips.Image:
     return image
 
 
+def _sixteen_bits(image: pyvips.Image) -> pyvips.Image:
+    """Floats as integers: encoded as sRGB unless a profile says how they are."""
+    alpha = [image.extract_band(image.bands - 1)] if image.hasalpha() else []
+    colours = image.extract_band(0, n=image.bands - len(alpha))
+    if not _has_profile(image):
+        high = 1.055 * colours ** (1 / 2.4) - 0.055  # IEC 61966-2-1
+        colours = (colours > 0.0031308).ifthenelse(high, 12.92 * colours)
+    kind = {1: "grey16", 3: "rgb16"}.get(colours.bands, "cmyk")
+    return (colours.bandjoin(alpha) * 65535).rint().cast("ushort").copy(interpretation=kind)
+
+
+def _has_profile(image: pyvips.Image) -> bool:
+    return "icc-profile-data" in image.get_fields()
+
+
+def _text(name: str) -> str:
+    """A file name for people: those of old archives are not always UTF-8."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def _profile(image: pyvips.Image, channels: str) -> tuple[bytes, str]:
     """The embedded profile where it says more than sRGB does, and a note where it cannot be used."""
-    if "icc-profile-data" not in image.get_fields():
+    if not _has_profile(image):
         return b"", ""
     data: bytes = bytes(image.get("icc-profile-data"))
     wanted = {"G": "GRAY", "R": "RGB", "C": "CMYK"}[channels[0]]
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
         kind = profile.profile.xcolor_space.strip()
-        description = ImageCms.getProfileDescription(profile)
     except (OSError, ImageCms.PyCMSError):
-        kind, description = "", ""
+        kind = ""
     if kind != wanted or len(data) > protocol.PROFILE_BYTES_MAX:
         return b"", "The colour profile in the file is damaged or does not fit; sRGB is assumed."
-    return (b"" if "sRGB" in description else data), ""
+    return (b"" if kind == "RGB" and _is_srgb(data) else data), ""
+
+
+def _is_srgb(profile: bytes) -> bool:
+    """Whether the profile does what sRGB does: its name may say sRGB and mean linear light."""
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(1, 64, 1).repeat(3, 2)
+    primaries = np.eye(3, dtype=np.uint16)[None] * np.uint16(40000)
+    probe = np.concatenate([ramp, primaries], axis=1)
+    image = pyvips.Image.new_from_array(probe, interpretation="rgb16").copy()
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    try:
+        there = image.icc_transform("srgb", embedded=True, depth=16, intent="relative").numpy()
+    except pyvips.Error:
+        return False
+    return bool(np.abs(there.astype(int) - probe).max() < 100)
 
 
 def _reason(error: Exception) -> str:
@@ -149,6 +197,6 @@ def _reason(error: Exception) -> str:
         return f"{error.strerror}."
     lines = [line for line in str(error).splitlines() if line.strip()]
     detail = lines[-1].strip() if lines else "unknown reason"
-    if "not a known file format" in detail or "operation is blocked" in detail:
+    if ("known" in detail and "format" in detail) or "operation is blocked" in detail:
         return "it is not a JPEG, PNG, TIFF or WebP picture."
     return f"{detail[:160]}."

@@ -52,7 +52,9 @@ def choose(index: int) -> Device:
     known = names()
     name = known[min(index, len(known) - 1)]
     if name.startswith("cuda"):
-        return Device(name, torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
+        return Device(
+            name, torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        )
     if name == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return Device(name, torch.bfloat16)  # emulated bf16 is slower than float32 elsewhere
     return Device(name, torch.float32)

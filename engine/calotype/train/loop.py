@@ -116,8 +116,8 @@ def train(
         if not torch.isfinite(loss):
             raise CalotypeError(
                 "TRAINING_DIVERGED",
-                f"The loss was not a number at step {step}. Run the same command again: it goes on from "
-                "the last checkpoint; if it happens again, lower --learning-rate.",
+                f"The loss was not a number at step {step}. Run the command again with a lower "
+                "--learning-rate: it goes on from the last checkpoint.",
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
