@@ -16,7 +16,7 @@ from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Buffer
 
 SPARE = "spare"
-SPARE_BYTES_MAX = 512 << 20
+SPARE_BYTES_MIN, SPARE_BYTES_MAX = 1 << 20, 512 << 20
 """Kept for the next job: pages that exist already take half the time to fill."""
 
 LEFT_FREE_BYTES = 1 << 30
@@ -56,16 +56,18 @@ class Store:
 
     def _keep(self, folder: Path) -> None:
         spare = folder.parent / SPARE
-        spare.mkdir(mode=0o700, exist_ok=True)
-        room = SPARE_BYTES_MAX - sum(int(name.partition("-")[0]) for name in os.listdir(spare))
         for file in folder.iterdir():
             size = file.stat().st_size
-            if size <= room:
-                try:
-                    file.rename(spare / f"{size}-{folder.name}-{file.name}")
-                except OSError:
-                    continue  # Windows, while it is mapped
-                room -= size
+            if size < SPARE_BYTES_MIN or size > SPARE_BYTES_MAX:
+                continue
+            spare.mkdir(mode=0o700, exist_ok=True)
+            if size + sum(int(name.partition("-")[0]) for name in os.listdir(spare)) > SPARE_BYTES_MAX:
+                self.trim()  # of other sizes: the user went on to another picture
+                spare.mkdir(mode=0o700, exist_ok=True)
+            try:
+                file.rename(spare / f"{size}-{folder.name}-{file.name}")
+            except OSError:
+                continue  # Windows, while it is mapped
 
     def close(self) -> None:
         for folder in self._folders:
