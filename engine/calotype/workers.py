@@ -44,7 +44,7 @@ class Worker:
                 stdout=complaints,
                 stderr=complaints,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-                # Threads that spin while they wait cost two thirds of the processor's time on a busy machine.
+                # Threads that spin while they wait slow everything else down on a busy machine.
                 env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
             )
         fields = {

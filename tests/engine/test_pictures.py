@@ -209,6 +209,25 @@ def test_a_selection_can_become_the_new_layers_transparency(channels: str) -> No
     assert np.abs(inside - (255 - native[16:48, 16:48, : result.colours].astype(int))).max() <= 1
 
 
+def test_an_unchanged_result_has_the_selection_in_its_transparency_too() -> None:
+    native = noise(300, 64)
+    source = canvas(native, "RGB", "u8")
+    mask = np.zeros((300, 64), np.uint8)
+    mask[20:290, 10:50] = 200
+    task = Task(
+        [source],
+        selection_of(mask, 0, 0, source),
+        True,
+        CPU,
+        lambda name, size, content: memoryview(bytearray(content or size)),
+        lambda fraction, stage: None,
+    )
+    task.unchanged("same")
+    result = task.results[0].native
+    assert np.array_equal(result[..., 3], mask)
+    assert np.array_equal(result[..., :3], native)
+
+
 def test_a_black_result_is_an_error_though_the_context_is_bright() -> None:
     source = canvas(noise(200, 200), "RGB", "u8")
     mask = np.zeros((200, 200), np.uint8)

@@ -8,12 +8,10 @@ class Contract:
     """name: also the stem of its weights and card files. multiple: sides must be multiples of this many px.
 
     halo_px: how far, in pixels, neighbours still matter visibly; tiles overlap by this much.
-    bytes_a_pixel: memory that a run takes for each pixel of a tile, beyond the weights. scale: output side
-    over input side.
+    bytes_a_pixel: memory that a run takes for each pixel of a tile, beyond the weights.
     """
 
     name: str
     multiple: int
     halo_px: int
     bytes_a_pixel: int
-    scale: int = 1

@@ -24,7 +24,7 @@ class Restore:
 
     def run(self, task: tasks.Task) -> None:
         if self.strength == 0:
-            task.copy(task.layers[0], "Restored")
+            task.unchanged("Restored")
             return
         levels = [BLIND if level is None else level / 100 for level in (self.noise, self.jpeg, self.blur)]
         strength = self.strength / 100

@@ -61,6 +61,17 @@ class Task:
         self.results.append(target)
         return target
 
+    def unchanged(self, name: str) -> None:
+        """A result that looks like the first layer, and is it, bit for bit, where the selection reaches."""
+        source = self.layers[0]
+        target = self.copy(source, name)
+        if self.selection is None or not self._into_alpha:
+            return
+        _clear_alpha(target)
+        for y in range(0, source.box.height, 256):
+            rows = Box(0, y, source.box.width, min(y + 256, source.box.height))
+            target.write(rows, source, source.picture(rows), self.selection.mask(rows), True)
+
     def retouch(self, network: nn.Module, contract: Contract, run: Run, stage: str, name: str) -> None:
         """Run network over the selected part of the first layer, in tiles, into a new result.
 
@@ -78,7 +89,7 @@ class Task:
         def on_tile(picture: Tensor) -> Tensor:
             with self.device.inference():
                 restored = run(network, self.device.send(picture)).float().cpu()
-                finite = bool(torch.isfinite(restored.sum()))  # ten times faster than to look at each
+                finite = bool(torch.isfinite(restored.sum()))  # NaN and infinity survive a sum
             if not finite:
                 raise CalotypeError(
                     "BAD_RESULT",
