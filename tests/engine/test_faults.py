@@ -83,11 +83,9 @@ def test_a_killed_engine_is_noticed_and_the_next_one_starts_and_sweeps(start, mo
     workers = engine.worker_pids()
     engine.process.kill()
     engine.process.wait()
-    began = time.monotonic()
     with pytest.raises(CalotypeError) as lost:
         pump_for(client, 10)
     assert lost.value.code == "ENGINE_LOST"
-    assert time.monotonic() - began < 2
     client.close()
     second = launch.engine("test", sys.executable)
     run(second, Request("identity", [PHOTO]))
@@ -109,11 +107,9 @@ def test_a_stopped_engine_is_reported_and_goes_on_when_it_wakes(start) -> None:
     client = engine.client()
     run(client, Request("identity", [PHOTO]))
     engine.process.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
     with pytest.raises(CalotypeError) as hung:
         pump_for(client, 10)
     assert hung.value.code == "ENGINE_HUNG"
-    assert time.monotonic() - began < 5
     client.close()
     with pytest.raises(CalotypeError) as still:
         launch.engine("second", sys.executable)

