@@ -6,7 +6,7 @@ import select
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Deque, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Set, Union
 
 from calotype_wire import params, protocol
 from calotype_wire.connection import Connection
@@ -80,6 +80,13 @@ class Request:
     supersedes: str = ""
 
 
+_numbers = itertools.count(1)
+
+
+def new_job() -> str:
+    return f"{os.getpid()}-{next(_numbers)}"
+
+
 class Client:
     def __init__(self, connection: Connection, name: str) -> None:
         """name: of the editor, for the log. Raises CalotypeError ENGINE_LOST."""
@@ -90,7 +97,6 @@ class Client:
             protocol.CHUNK_BYTES + 4096,
             self._place,
         )
-        self._numbers = itertools.count(1)
         self._uploads: Dict[str, Iterator[List[protocol.Buffer]]] = {}
         self._waiting: Dict[str, List[Layer]] = {}  # submitted, not accepted yet
         self._downloads: Dict[str, _Download] = {}
@@ -112,15 +118,20 @@ class Client:
         """Submitted and not answered yet."""
         return frozenset(self._jobs)
 
+    @property
+    def unaccepted(self) -> "frozenset[str]":
+        """Submitted, and the engine has not said a word about them."""
+        return frozenset(self._waiting)
+
     def ask_catalogue(self) -> None:
         self._send({"type": "catalogue"})
 
     def stop_engine(self) -> None:
         self._send({"type": "stop"})
 
-    def submit(self, request: Request) -> str:
-        """The job's id. The layers' bytes must stay as they are until the job has ended."""
-        job = f"{os.getpid()}-{next(self._numbers)}"
+    def submit(self, request: Request, job: Optional[str] = None) -> str:
+        """The job's id, one of new_job(). The layers' bytes must stay as they are until the job has ended."""
+        job = job or new_job()
         layers = list(request.layers) + ([request.selection] if request.selection else [])
         header = protocol.pack(
             {
@@ -317,22 +328,39 @@ class _Download:
         return [shape.with_bytes(memoryview(b)) for shape, b in zip(self._shapes, self._buffers)]  # noqa: B905 Python 3.8
 
 
-def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> Client:
-    """Blocking: a Client whose handshake is done. Raises CalotypeError."""
+def connecting(
+    connection: Connection, name: str, timeout_s: float = SILENCE_S
+) -> Generator[None, None, Client]:
+    """For a host's loop: to be resumed until it returns a Client whose handshake is done.
+
+    Raises CalotypeError.
+    """
     client = Client(connection, name)
     deadline = time.monotonic() + timeout_s
     try:
         while time.monotonic() < deadline:
-            client.wait(0.05)
             for event in client.pump():
                 if isinstance(event, Ready):
                     return client
                 if isinstance(event, Failed):
                     raise CalotypeError(event.code, event.sentence)
+            yield
         raise _hung()
-    except CalotypeError:
+    except BaseException:
         client.close()
         raise
+
+
+def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> Client:
+    """Blocking: a Client whose handshake is done. Raises CalotypeError."""
+    steps = connecting(connection, name, timeout_s)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            client: Client = done.value
+            return client
+        time.sleep(0.002)
 
 
 def _hung() -> CalotypeError:

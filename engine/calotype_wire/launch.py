@@ -8,10 +8,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Generator, Iterator, List, Optional
 
 from calotype_wire import connection, places
-from calotype_wire.client import Client, connect
+from calotype_wire.client import Client, connect, connecting
 from calotype_wire.errors import CalotypeError
 
 START_S = 30.0
@@ -50,7 +50,7 @@ def finding(
     name: str, python: Optional[str] = None, options: Optional[List[str]] = None
 ) -> Iterator[Optional[Client]]:
     """Like engine(), for a host's loop: None while there is nothing yet, then the Client."""
-    client = _running(name)
+    client = yield from _running(name)
     if client is None:
         process = _start(python or engine_python(), options or [])
         deadline = time.monotonic() + START_S
@@ -65,23 +65,28 @@ def finding(
                     f"{places.log_file()}",
                 )
             yield None
-            client = _running(name, strict=status == 0)
-            if client is None and status == 0:  # the engine that was quicker is on its way out
+            client = yield from _running(name, strict=status == 0)
+            if client is None and status == 0:  # the engine that was quicker hangs, or is on its way out
                 process = _start(python or engine_python(), options or [])
     yield client
 
 
-def _running(name: str, strict: bool = False) -> Optional[Client]:
-    """strict: an engine does run, so a wrong password is an error and not a file that was left behind."""
+def _running(name: str, strict: bool = False) -> Generator[None, None, Optional[Client]]:
+    """strict: an engine does run, for it holds the lock. So a wrong password is an error and not a file
+    that was left behind, and an engine that does not answer is ended to make room for one that does.
+    """
     found = connection.load(places.connection_file())
     if found is None:
         return None
     try:
-        return connect(found, name)
+        client = yield from connecting(found, name)
     except CalotypeError as error:
-        if error.code == "ENGINE_LOST" or (error.code in ("REFUSED", "ENGINE_HUNG") and not strict):
-            return None  # of an engine that died; its port may be somebody else's now
-        raise
+        if error.code == "VERSION" or (error.code == "REFUSED" and strict):
+            raise
+        if error.code == "ENGINE_HUNG" and strict:
+            _kill(found.pid)
+        return None  # of an engine that died; its port may be somebody else's now
+    return client
 
 
 def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
@@ -139,15 +144,14 @@ def _kill(pid: int) -> None:
 def stop(timeout_s: float = 10.0) -> bool:
     """End the engine that runs; False where none does. An engine that hangs is killed."""
     found = connection.load(places.connection_file())
-    try:
-        client = _running("stop", strict=True)
-    except CalotypeError as error:
-        client = None
-        if found is not None and error.code == "ENGINE_HUNG":
-            _kill(found.pid)
-            return True
-    if client is None:
+    if found is None:
         return False
+    try:
+        client = connect(found, "stop")
+    except CalotypeError as error:
+        if error.code == "ENGINE_HUNG":
+            _kill(found.pid)
+        return error.code == "ENGINE_HUNG"
     client.stop_engine()
     deadline = time.monotonic() + timeout_s
     while places.connection_file().exists() and time.monotonic() < deadline:

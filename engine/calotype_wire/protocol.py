@@ -3,7 +3,7 @@
 A message is one msgpack map, the header, and at most one raw payload frame.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, Iterable, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import msgpack
@@ -31,6 +31,8 @@ CHANNELS = ("RGB", "RGBA", "BGR", "BGRA", "G", "GA", "CMYK", "CMYKA")
 DEPTHS = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 """Bytes a sample; little-endian."""
 TRANSFERS = ("srgb", "linear")
+KINDS = ("layer", "mask", "document")
+BLENDS = ("normal", "multiply", "screen", "overlay", "color", "luminosity")
 
 Header = Dict[str, Any]
 Buffer = Union[bytes, bytearray, memoryview]
@@ -139,6 +141,34 @@ class PixelFormat:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where an editor puts a result.
+
+    kind: 'layer', above the one that was worked on; 'mask', the transparency of the result before it;
+    'document', a new one. group: results that name the same one go into a new group of that name.
+    """
+
+    kind: str = "layer"
+    group: str = ""
+    blend: str = "normal"
+    opacity: float = 1.0
+    visible: bool = True
+
+    @staticmethod
+    def from_wire(wire: Any) -> "Place":
+        """What a newer engine says and this code does not know becomes an ordinary layer."""
+        known = dict(wire) if isinstance(wire, dict) else {}
+        kind, blend, opacity = (known.get(key) for key in ("kind", "blend", "opacity"))
+        return Place(
+            kind if kind in KINDS else "layer",
+            str(known.get("group", ""))[:256],
+            blend if blend in BLENDS else "normal",
+            min(1.0, max(0.0, opacity)) if isinstance(opacity, (int, float)) else 1.0,
+            known.get("visible") is not False,
+        )
+
+
+@dataclass(frozen=True)
 class Layer:
     """Pixels as they travel: interleaved rows, top first, at (x, y) of the document.
 
@@ -154,13 +184,15 @@ class Layer:
     x: int = 0
     y: int = 0
     profile: bytes = field(default=b"", repr=False)
+    place: Place = Place()
 
     def __post_init__(self) -> None:
         if len(self.pixels) != self.width * self.height * self.format.bytes_a_pixel:
             raise ValueError("the pixels do not fill the layer")
 
     def describe(self) -> "LayerShape":
-        return LayerShape(self.width, self.height, self.format, self.name, self.x, self.y, len(self.profile))
+        size = len(self.profile)
+        return LayerShape(self.width, self.height, self.format, self.name, self.x, self.y, size, self.place)
 
 
 @dataclass(frozen=True)
@@ -174,6 +206,7 @@ class LayerShape:
     x: int = 0
     y: int = 0
     profile_bytes: int = 0
+    place: Place = Place()
 
     @property
     def pixel_bytes(self) -> int:
@@ -186,11 +219,14 @@ class LayerShape:
     def with_bytes(self, data: memoryview) -> Layer:
         profile = bytes(data[self.pixel_bytes : self.total_bytes])
         pixels = data[: self.pixel_bytes]
-        return Layer(self.width, self.height, self.format, pixels, self.name, self.x, self.y, profile)
+        return Layer(
+            self.width, self.height, self.format, pixels, self.name, self.x, self.y, profile, self.place
+        )
 
     def to_wire(self) -> Header:
         wire = {key: getattr(self, key) for key in ("width", "height", "name", "x", "y", "profile_bytes")}
-        return {**wire, **{key: getattr(self.format, key) for key in ("channels", "depth", "transfer")}}
+        format = {key: getattr(self.format, key) for key in ("channels", "depth", "transfer")}
+        return {**wire, **format, "place": asdict(self.place)}
 
     @staticmethod
     def from_wire(wire: Any) -> "LayerShape":
@@ -220,4 +256,5 @@ class LayerShape:
             raise bad_request("The layer lies too far outside the document.")
         name = get(wire, "name", str)[:256]
         profile_bytes = get_count(wire, "profile_bytes", PROFILE_BYTES_MAX)
-        return LayerShape(width, height, PixelFormat(channels, depth, transfer), name, x, y, profile_bytes)
+        format, place = PixelFormat(channels, depth, transfer), Place.from_wire(wire.get("place"))
+        return LayerShape(width, height, format, name, x, y, profile_bytes, place)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from calotype.models.contract import Contract
-from calotype.ops.declare import choice, number, operation, text, toggle
+from calotype.ops.declare import choice, file, number, operation, other_layer, palette, style, text, toggle
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Place
 
 CONTRACT = Contract("none", multiple=16, halo_px=32, bytes_a_pixel=20)
 
@@ -75,3 +76,20 @@ class Fail:
 class Invert:
     def run(self, task: Task) -> None:
         task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: 1 - x, "Inverting", "Inverted")
+
+
+@operation("Parts", "Gives back results of every kind: layers in a group, a mask, a document.")
+@dataclass(frozen=True)
+class Parts:
+    other: int | None = other_layer("Other layer", "Comes back as the second layer.")
+    colours: list[str] | None = palette("Colours", "Comes back in the report.")  # noqa: RUF009
+    path: str | None = file("File", "Comes back in the report.")
+    look: str | None = style("Style", "Comes back in the report.")
+
+    def run(self, task: Task) -> None:
+        first = task.layers[0]
+        task.copy(first, "First", Place(group="Parts", blend="multiply", opacity=0.5))
+        task.copy(first, "First's mask", Place("mask"))
+        task.copy(task.layers[self.other or 0], "Second", Place(group="Parts", visible=False))
+        task.copy(first, "Of its own", Place("document"))
+        task.facts["report"] = [f"Colours: {self.colours}", f"File: {self.path}", f"Style: {self.look}"]

@@ -62,6 +62,25 @@ def text(label: str, help: str, default: str = "") -> Any:
     return _field(params.Text("", label, help, default))
 
 
+def file(label: str, help: str) -> Any:
+    """A path, or None."""
+    return _field(params.File("", label, help, None, True))
+
+
+def style(label: str, help: str, default: str | None = None) -> Any:
+    return _field(params.Style("", label, help, default, default is None))
+
+
+def palette(label: str, help: str) -> Any:
+    """Two to eight colours, or None."""
+    return _field(params.Palette("", label, help, None, True))
+
+
+def other_layer(label: str, help: str) -> Any:
+    """An index into task.layers, or None."""
+    return _field(params.OtherLayer("", label, help, None, True))
+
+
 def _field(parameter: params.Parameter) -> Any:
     return dataclasses.field(default=parameter.default, metadata={"parameter": parameter})
 

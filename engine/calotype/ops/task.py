@@ -16,7 +16,7 @@ from calotype.models import weights
 from calotype.models.contract import Contract
 from calotype.models.device import Device
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Buffer
+from calotype_wire.protocol import Buffer, Place
 
 Run = Callable[[nn.Module, Tensor], Tensor]
 
@@ -46,10 +46,10 @@ class Task:
         self._into_alpha = into_alpha and selection is not None
         self._allocate = allocate
 
-    def copy(self, source: Canvas, name: str) -> Canvas:
-        """A new result that starts as source's pixels."""
+    def copy(self, source: Canvas, name: str, place: Place | None = None) -> Canvas:
+        """A new result that starts as source's pixels. place: where the editor puts it."""
         format = with_alpha(source.format) if self._into_alpha else source.format
-        shape = replace(source.shape, format=format, name=name)
+        shape = replace(source.shape, format=format, name=name, place=place or Place())
         file = f"out-{len(self.results)}"
         if format == source.format:
             target = Canvas(shape, self._allocate(file, shape.total_bytes, source.data))

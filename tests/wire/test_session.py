@@ -1,0 +1,110 @@
+"""A Session against real engines that sleep, die, hang and come back."""
+
+import json
+import os
+import signal
+import sys
+
+import numpy as np
+import pytest
+from conftest import layer, noise, wait_for
+
+from calotype_wire import connection, places
+from calotype_wire import session as sessions
+from calotype_wire.client import Failed, Request, Result
+from calotype_wire.session import Session
+
+PHOTO = layer(noise(64, 64))
+
+
+@pytest.fixture
+def session(home):
+    home.mkdir(parents=True)
+    places.installation_file().write_text(json.dumps({"python": sys.executable}), "utf-8")
+    made = Session("test")
+    yield made
+    made.close()
+
+
+def ended(session, job, timeout_s=30):
+    found = []
+
+    def done():
+        found.extend(e for e in session.pump() if isinstance(e, Result | Failed) and e.job == job)
+        return found
+
+    wait_for(done, timeout_s)
+    return found[0]
+
+
+def engine_pid():
+    return connection.load(places.connection_file()).pid
+
+
+def test_it_starts_the_engine_and_tells_what_it_can_do(session):
+    assert session.state == "asleep"
+    job = session.submit(Request("identity", [PHOTO]))
+    assert session.state == "starting"
+    result = ended(session, job)
+    assert bytes(result.layers[0].pixels) == bytes(PHOTO.pixels)
+    assert session.state == "ready"
+    assert not session.busy
+    assert "identity" in [operation.name for operation in sessions.known_operations()]
+
+
+def test_an_engine_that_left_between_jobs_is_started_anew_without_a_word(session):
+    ended(session, session.submit(Request("identity", [PHOTO])))
+    first = engine_pid()
+    os.kill(first, signal.SIGTERM)
+    wait_for(lambda: not places.connection_file().exists())
+    assert isinstance(ended(session, session.submit(Request("identity", [PHOTO]))), Result)
+    assert engine_pid() != first
+
+
+def test_an_engine_killed_under_a_job_fails_it_and_the_next_job_works(session):
+    job = session.submit(Request("slow", [PHOTO], {"steps": 10000}))
+    wait_for(lambda: session.pump() and session.state == "ready", 30)
+    os.kill(engine_pid(), signal.SIGKILL)
+    failed = ended(session, job)
+    assert failed.code == "ENGINE_LOST"
+    assert isinstance(ended(session, session.submit(Request("identity", [PHOTO]))), Result)
+
+
+def test_an_engine_that_hangs_fails_the_job_and_is_replaced_for_the_next(session):
+    job = session.submit(Request("slow", [PHOTO], {"steps": 10000}))
+    wait_for(lambda: session.pump() and session.state == "ready", 30)
+    hung = engine_pid()
+    os.kill(hung, signal.SIGSTOP)
+    assert ended(session, job).code == "ENGINE_HUNG"
+    assert isinstance(ended(session, session.submit(Request("identity", [PHOTO])), 60), Result)
+    assert engine_pid() != hung
+
+
+def test_a_job_cancelled_before_the_engine_runs_ends_cancelled(session):
+    job = session.submit(Request("slow", [PHOTO], {"steps": 10000}))
+    session.cancel(job)
+    assert ended(session, job).code == "CANCELLED"
+
+
+def test_no_engine_to_be_found_fails_the_job_with_what_to_do(session):
+    places.installation_file().unlink()
+    failed = ended(session, session.submit(Request("identity", [PHOTO])))
+    assert failed.code == "NOT_INSTALLED"
+    assert "install.py" in failed.sentence
+
+
+def test_results_of_every_kind_keep_their_place(session):
+    other = layer(np.full((8, 8, 3), 7, np.uint8))
+    job = session.submit(Request("parts", [PHOTO, other], {"other": 1, "colours": ["#000000", "#ffffff"]}))
+    result = ended(session, job)
+    kinds = [(part.name, part.place.kind, part.place.group) for part in result.layers]
+    assert kinds == [
+        ("First", "layer", "Parts"),
+        ("First's mask", "mask", ""),
+        ("Second", "layer", "Parts"),
+        ("Of its own", "document", ""),
+    ]
+    assert (result.layers[0].place.blend, result.layers[0].place.opacity) == ("multiply", 0.5)
+    assert not result.layers[2].place.visible
+    assert bytes(result.layers[2].pixels) == bytes(other.pixels)
+    assert "#ffffff" in result.facts["report"][0]
