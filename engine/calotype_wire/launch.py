@@ -17,17 +17,26 @@ from calotype_wire.errors import CalotypeError
 START_S = 30.0
 """A cold disk may need that long to bring Python up."""
 
+FLATPAK = Path("/.flatpak-info")
+"""There in every Flatpak and nowhere else. Source: KSandbox of KDE Frameworks."""
+
 _started: List["subprocess.Popen[bytes]"] = []
 """Engines outlive the editor that started them; Python must not wait for them, nor warn."""
 
 
 def engine_python() -> str:
-    """The Python that install.py set up. Raises CalotypeError NOT_INSTALLED."""
+    """The Python that install.py set up. Raises CalotypeError NOT_INSTALLED or SANDBOXED."""
     path = places.installation_file()
     try:
-        python = json.loads(path.read_text("utf-8"))["python"]
-    except (OSError, ValueError, KeyError, TypeError):
+        python = places.native(json.loads(path.read_text("utf-8"))["python"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         python = None
+    if isinstance(python, str) and FLATPAK.exists():  # its /usr is another system's: no Python of ours runs
+        raise CalotypeError(
+            "SANDBOXED",
+            "This editor is a Flatpak and cannot start the engine. Run 'python3 install.py serve' in the "
+            "Calotype folder, leave it open, and try again.",
+        )
     if not isinstance(python, str) or not Path(python).is_file():
         raise CalotypeError(
             "NOT_INSTALLED",
@@ -99,6 +108,7 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     environment = {
         k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")
     }
+    environment["CALOTYPE_HOME"] = str(places.data_dir())  # the engine has no home.txt to read
     try:
         process = subprocess.Popen(
             command,

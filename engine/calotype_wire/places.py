@@ -1,6 +1,8 @@
 """Where Calotype keeps its files on each system.
 
-CALOTYPE_HOME, when set, takes the place of all of them: tests and portable installations use it.
+CALOTYPE_HOME, when set, takes the place of all of them: tests and portable installations use it. Beside the
+copy of this module in an editor's plugin, install.py writes home.txt with the same meaning: a sandboxed
+editor sees other XDG folders than the engine does.
 """
 
 import os
@@ -8,10 +10,12 @@ import stat
 import sys
 from pathlib import Path
 
+HOME_FILE = Path(__file__).with_name("home.txt")
+
 
 def data_dir() -> Path:
     """The engine environment, models, styles, logs: what an upgrade must keep."""
-    home = os.environ.get("CALOTYPE_HOME")
+    home = os.environ.get("CALOTYPE_HOME") or _written_home()
     if home:
         return Path(home)
     if sys.platform == "win32":
@@ -19,6 +23,18 @@ def data_dir() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "Calotype"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "calotype"
+
+
+def _written_home() -> str:
+    try:
+        return native(HOME_FILE.read_text("utf-8", "surrogateescape").rstrip("\n"))
+    except FileNotFoundError:
+        return ""
+
+
+def native(path: str) -> str:
+    """A path from a file of ours as this Python names it: under Krita's LANG=C it knows ASCII only."""
+    return os.fsdecode(path.encode("utf-8", "surrogateescape"))
 
 
 def run_dir() -> Path:
