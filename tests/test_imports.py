@@ -65,6 +65,16 @@ def test_the_wire_needs_the_standard_library_and_msgpack_alone(path: Path) -> No
     ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
 
 
+@pytest.mark.parametrize("path", sorted((ENGINE / "calotype_setup").glob("*.py")), ids=lambda path: path.name)
+def test_the_setup_needs_the_standard_library_and_what_does_not_need_more(path: Path) -> None:
+    allowed = set(sys.stdlib_module_names) | {"calotype_wire", "calotype_setup"}
+    names = imports(path)
+    assert {name.split(".")[0] for name in names} <= allowed
+    bare = ("places", "atomic", "connection", "errors")
+    assert {name.split(".")[1] for name in names if name.startswith("calotype_wire.")} <= set(bare)
+    ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
+
+
 SERVER_SIDE = [
     "serve.py",
     "server.py",

@@ -5,7 +5,6 @@ import contextlib
 import functools
 import hashlib
 import http.server
-import importlib.util
 import json
 import os
 import re
@@ -21,20 +20,33 @@ from pathlib import Path
 
 import pytest
 
+from calotype_setup import engine, environment
+
 SOURCE = Path(__file__).resolve().parent.parent
 ODD = "mes données 照片"
 
-spec = importlib.util.spec_from_file_location("install", SOURCE / "install.py")
-install = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(install)
-
 
 class Installer:
-    """install.py of a checkout, with a CALOTYPE_HOME of its own."""
+    """install.py of a checkout, with a CALOTYPE_HOME of its own, and a HOME without editors beside it."""
 
     def __init__(self, home, source=SOURCE):
         self.home, self.source = home, source
         self.record = home / "installation.json"
+
+    def surroundings(self):
+        user = self.home.with_name("user")
+        cache, pip = Path.home() / ".cache", Path.home() / ".config" / "pip" / "pip.conf"
+        return {
+            "CALOTYPE_HOME": str(self.home),
+            "PYTHONUTF8": "1",
+            "HOME": str(user),
+            "XDG_CONFIG_HOME": str(user / ".config"),
+            "XDG_DATA_HOME": str(user / ".local" / "share"),
+            "FLATPAK_SYSTEM_DIR": str(user / "flatpak"),
+            "FLATPAK_USER_DIR": str(user / "flatpak"),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(cache)),  # what pip has downloaded
+            "PIP_CONFIG_FILE": os.environ.get("PIP_CONFIG_FILE", str(pip)),
+        }
 
     def start(self, *arguments, python=(sys.executable,), cwd=None, **more):
         return subprocess.Popen(
@@ -43,7 +55,7 @@ class Installer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
-            env={**os.environ, "CALOTYPE_HOME": str(self.home), "PYTHONUTF8": "1", **more},
+            env={**os.environ, **self.surroundings(), **more},
             start_new_session=True,
             cwd=cwd,
         )
@@ -56,7 +68,7 @@ class Installer:
         return said
 
     def record_as(self, python):
-        facts = {"python": python, "version": "1", "source": install.source_hash()}
+        facts = {"python": python, "version": "1", "source": engine.source_hash()}
         self.record.write_text(json.dumps(facts))
 
     def environments(self):
@@ -85,7 +97,8 @@ def wait_for(path):
 def test_an_installation_survives_crashes_and_upgrades_and_leaves_only_models(installer, tmp_path):
     checkout = tmp_path / "Île de la Cité 代码"
     skipped = shutil.ignore_patterns("__pycache__", "runs", ".*")
-    shutil.copytree(SOURCE / "engine", checkout / "engine", ignore=skipped)
+    for name in ("engine", "plugin_krita", "plugin_gimp"):
+        shutil.copytree(SOURCE / name, checkout / name, ignore=skipped)
     for name in ("install.py", "pyproject.toml", "README.md"):
         shutil.copy(SOURCE / name, checkout)
     installer.source, home = checkout, installer.home
@@ -118,16 +131,16 @@ def test_an_installation_survives_crashes_and_upgrades_and_leaves_only_models(in
     # an upgrade takes over and sweeps
     installer("--force")
     assert installer.environments() == ["env-2"]
-    assert not install.is_engine(older_engine)
+    assert not engine.is_engine(older_engine)
     assert (home / "models" / "mine.safetensors").read_text() == "models"
 
     # and so does the way out
     photo = tmp_path / "démo 1" / "before.png"
     assert "after:" in installer("demo", photo, "--out", tmp_path / "démo 2")
-    engine = installer.engine_pid()
-    assert f"process {engine}" in installer("doctor")
+    newer_engine = installer.engine_pid()
+    assert f"process {newer_engine}" in installer("doctor")
     said = installer("uninstall")
-    assert not install.is_engine(engine)
+    assert not engine.is_engine(newer_engine)
     assert "env-2" in said
     assert "Kept there: models, styles" in said
     assert sorted(path.name for path in home.iterdir()) == ["models", "styles"]
@@ -165,7 +178,7 @@ def offline():
 def test_an_installation_that_lost_its_libraries_is_broken_and_a_failed_repair_leaves_it(installer):
     python = installer.home / "env-1" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", python.parent.parent], check=True)
-    record = {"python": str(python), "version": "1", "source": install.source_hash()}
+    record = {"python": str(python), "version": "1", "source": engine.source_hash()}
     installer.record.write_text(json.dumps(record))
     assert "broken  engine: ModuleNotFoundError" in installer("doctor", status=1)
 
@@ -240,7 +253,7 @@ def test_a_full_disk_is_said_before_anything_is_downloaded(installer):
 
 def test_two_installers_do_not_get_in_each_others_way(installer):
     installer.home.mkdir()
-    with install.alone(installer.home):
+    with engine.alone(installer.home):
         assert "Another install.py is at work" in installer(status=1)
 
 
@@ -269,8 +282,7 @@ def connect(home, pid):
 
 
 def test_install_py_parses_on_python_3_8():
-    for path in (SOURCE / "install.py", *(SOURCE / "engine" / "calotype_wire").glob("*.py")):
-        ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
+    ast.parse((SOURCE / "install.py").read_text("utf-8"), feature_version=(3, 8))
 
 
 AGED = """
@@ -315,8 +327,10 @@ def bare(tmp_path_factory):
     """The Python of an environment with nothing but pip."""
     folder = tmp_path_factory.mktemp("bare")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(install.importlib.util, "find_spec", lambda name: None)  # Debian without python3-venv
-        return install.create(folder / "env", folder / "install.log")
+        patch.setattr(
+            environment.importlib.util, "find_spec", lambda name: None
+        )  # Debian without python3-venv
+        return environment.create(folder / "env", folder / "install.log")
 
 
 def test_an_environment_gets_its_pip_where_ensurepip_is_missing(bare):
@@ -363,7 +377,7 @@ def publish(folder, name):
 
 
 without_gpu = pytest.mark.skipif(
-    install.nvidia() or sys.platform != "linux", reason="Linux without a GPU only"
+    environment.nvidia() or sys.platform != "linux", reason="Linux without a GPU only"
 )
 
 
@@ -371,25 +385,25 @@ without_gpu = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("version", "asked"),
     [
-        (install.TORCH, [f"torch=={install.TORCH}+cpu", "--index-url", install.TORCH_CPU_INDEX]),
-        (f"{install.TORCH}+cpu", [f"torch=={install.TORCH}"]),
+        (environment.TORCH, [f"torch=={environment.TORCH}+cpu", "--index-url", environment.TORCH_CPU_INDEX]),
+        (f"{environment.TORCH}+cpu", [f"torch=={environment.TORCH}"]),
     ],
 )
 def test_a_machine_without_gpu_never_asks_for_cuda(bare, index, version, asked):
     index(f"torch-{version}-py3-none-any.whl")
-    assert install.torch_arguments(bare) == asked
+    assert environment.torch_arguments(bare) == asked
 
 
 @without_gpu
 def test_a_wheel_that_lies_on_the_disk_comes_first(bare, index, monkeypatch):
-    monkeypatch.setenv("PIP_FIND_LINKS", str(index(f"torch-{install.TORCH}-py3-none-any.whl").parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(index(f"torch-{environment.TORCH}-py3-none-any.whl").parent))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    assert install.torch_arguments(bare) == [f"torch=={install.TORCH}"]
+    assert environment.torch_arguments(bare) == [f"torch=={environment.TORCH}"]
 
 
 def test_a_fetched_pip_is_the_one_that_the_index_means(index, tmp_path):
-    path = index(f"pip-{install.PIP}-py3-none-any.whl")
-    assert install.pip_wheel(tmp_path).read_bytes() == path.read_bytes()
+    path = index(f"pip-{environment.PIP}-py3-none-any.whl")
+    assert environment.pip_wheel(tmp_path).read_bytes() == path.read_bytes()
     path.write_bytes(b"something else")
     with pytest.raises(ValueError, match="damaged"):
-        install.pip_wheel(tmp_path)
+        environment.pip_wheel(tmp_path)
