@@ -89,7 +89,7 @@ class Parts:
     def run(self, task: Task) -> None:
         first = task.layers[0]
         task.copy(first, "First", Place(group="Parts", blend="multiply", opacity=0.5))
-        task.copy(first, "First's mask", Place("mask"))
+        task.mask(torch.linspace(0, 1, first.shape.width).expand(first.shape.height, -1), "First's mask")
         task.copy(task.layers[self.other or 0], "Second", Place(group="Parts", visible=False))
         task.copy(first, "Of its own", Place("document"))
         task.facts["report"] = [f"Colours: {self.colours}", f"File: {self.path}", f"Style: {self.look}"]

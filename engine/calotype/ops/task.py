@@ -16,7 +16,7 @@ from calotype.models import weights
 from calotype.models.contract import Contract
 from calotype.models.device import Device
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Buffer, Place
+from calotype_wire.protocol import Buffer, LayerShape, PixelFormat, Place
 
 Run = Callable[[nn.Module, Tensor], Tensor]
 
@@ -60,6 +60,14 @@ class Task:
             opaque_copy(source, target)
         self.results.append(target)
         return target
+
+    def mask(self, mask: Tensor, name: str) -> None:
+        """A result that becomes the transparency of the one before it. mask: (H, W), 0..1, as layers[0]."""
+        kept = self.layers[0].shape
+        shape = LayerShape(kept.width, kept.height, PixelFormat("G"), name, kept.x, kept.y, place=Place("mask"))
+        target = Canvas(shape, self._allocate(f"out-{len(self.results)}", shape.total_bytes, None))
+        target.native[..., 0] = (mask * 255).round().to(torch.uint8).numpy()
+        self.results.append(target)
 
     def unchanged(self, name: str) -> None:
         """A result that looks like the first layer, and is it, bit for bit, where the selection reaches."""

@@ -1,0 +1,169 @@
+"""The Calotype docker: what to run, with which parameters, how far it is, how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from krita import DockWidget, Krita
+
+from calotype_krita import reading
+from calotype_krita.form import Form
+from calotype_krita.qt import QtCore, QtGui, QtWidgets
+from calotype_krita.studio import Job, key_of, remember, remembered, studio
+from calotype_wire import params, places
+
+ENGINE = {
+    "ready": "The engine is ready.",
+    "starting": "The engine is starting…",
+    "asleep": "The engine starts when it is needed.",
+}
+
+
+class CalotypeDocker(DockWidget):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("Calotype")
+        self.form: Form | None = None
+        self.choice = QtWidgets.QComboBox()
+        self.help = _wrapped()
+        self.holder = QtWidgets.QVBoxLayout()
+        self.start, self.stop = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
+        self.reset = QtWidgets.QPushButton("Reset")
+        self.bar = QtWidgets.QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.stage, self.message, self.engine = _wrapped(), _wrapped(), _wrapped()
+        self.log = QtWidgets.QPushButton("Show log")
+        self._arrange()
+        self.choice.currentIndexChanged.connect(self._choose)
+        self.start.clicked.connect(lambda: self.run())
+        self.stop.clicked.connect(lambda: studio().cancel(Krita.instance().activeDocument()))
+        self.reset.clicked.connect(lambda: self.form and self.form.reset())
+        self.log.clicked.connect(_show_log)
+        studio().changed.connect(self.show_state)
+        self._offer()
+        self.show_state()
+
+    def canvasChanged(self, canvas: Any) -> None:  # noqa: N802 Krita's name
+        QtCore.QTimer.singleShot(0, self._look_again)  # the document may be on its way out at this moment
+
+    def _look_again(self) -> None:
+        self._choose()
+        self.show_state()
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        super().showEvent(event)
+        self._choose()
+
+    def run(self, name: str = "") -> None:
+        """The operation that is chosen, or the one named, on the active layer of the active document."""
+        if name:
+            self.choice.setCurrentIndex(self.choice.findData(name))
+        if self.form is None:
+            return
+        values = self.form.values()
+        remember(self.form.operation.name, values)
+        studio().run(Krita.instance().activeDocument(), self.form.operation.name, values)
+
+    def show_state(self) -> None:
+        document = Krita.instance().activeDocument()
+        key = key_of(document)
+        job = studio().jobs.get(key)
+        self._offer()
+        self.start.setVisible(job is None)
+        self.reset.setVisible(job is None)
+        self.start.setEnabled(self.form is not None)
+        self.stop.setVisible(job is not None)
+        self.bar.setVisible(job is not None)
+        self.stage.setVisible(job is not None)
+        if job is not None:
+            self.bar.setValue(round(1000 * job.last.fraction) if job.last else 0)
+            self.stage.setText(_progress(job))
+        outcome = studio().outcomes.get(key) or studio().outcomes.get("")
+        self.message.setVisible(bool(outcome) and job is None)
+        self.log.setVisible(bool(outcome and outcome.failed) and job is None and places.log_file().exists())
+        if outcome:
+            self.message.setText("\n".join(outcome.sentences))
+            self.message.setStyleSheet("color: #e06c5a" if outcome.failed else "")
+        self.engine.setText(ENGINE[studio().session.state])
+
+    def _arrange(self) -> None:
+        inside = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(inside)
+        column.addWidget(self.choice)
+        column.addWidget(self.help)
+        column.addLayout(self.holder)
+        buttons = QtWidgets.QHBoxLayout()
+        for button in (self.start, self.stop, self.reset):
+            buttons.addWidget(button)
+        column.addLayout(buttons)
+        for widget in (self.bar, self.stage, self.message, self.log):
+            column.addWidget(widget)
+        column.addStretch(1)
+        self.engine.setEnabled(False)
+        column.addWidget(self.engine)
+        scrolled = QtWidgets.QScrollArea()
+        scrolled.setWidgetResizable(True)
+        scrolled.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scrolled.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scrolled.setWidget(inside)
+        self.setWidget(scrolled)
+
+    def _offer(self) -> None:
+        """The engine's operations, if they are not what the list shows already."""
+        operations = studio().operations
+        shown = [self.choice.itemData(i) for i in range(self.choice.count())]
+        if shown == [operation.name for operation in operations] and (shown or self.help.text()):
+            return
+        chosen = self.choice.currentData()
+        blocker = QtCore.QSignalBlocker(self.choice)
+        self.choice.clear()
+        for operation in operations:
+            self.choice.addItem(operation.label, operation.name)
+        self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
+        del blocker
+        self._choose()
+
+    def _choose(self, *_: Any) -> None:
+        """A new form for the operation that is chosen now, with the values of the last run."""
+        if self.form is not None:
+            remember(self.form.operation.name, self.form.values())
+            self.holder.removeWidget(self.form)
+            self.form.deleteLater()
+            self.form = None
+        name = self.choice.currentData()
+        if name is None:
+            self.help.setText("The engine is not installed. Run 'python3 install.py' in the Calotype folder.")
+            return
+        operation = params.find(studio().operations, name)
+        self.help.setText(operation.help)
+        self.form = Form(operation, _layers)
+        self.form.set_values(remembered(name))
+        self.holder.addWidget(self.form)
+
+
+def docker_of(window: Any) -> CalotypeDocker | None:
+    """Each window has its own."""
+    return next((d for d in window.dockers() if isinstance(d, CalotypeDocker)), None) if window else None
+
+
+def _layers() -> list[Any]:
+    document = Krita.instance().activeDocument()
+    return [(node.uniqueId(), node.name()) for node in reading.others(document)] if document else []
+
+
+def _progress(job: Job) -> str:
+    if job.last is None:
+        return f"{job.operation.label}: sending…"
+    said = f"{job.last.stage}, {100 * job.last.fraction:.0f} %"
+    return said if job.last.seconds_left is None else f"{said}, {job.last.seconds_left:.0f} s left"
+
+
+def _wrapped() -> Any:
+    label = QtWidgets.QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _show_log() -> None:
+    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(str(places.log_file())))

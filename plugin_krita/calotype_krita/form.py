@@ -1,0 +1,237 @@
+"""A form made from an operation's parameters: one widget for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from calotype_krita.qt import QtCore, QtGui, QtWidgets
+from calotype_wire import params
+
+STEPS = 1000
+"""Of a slider."""
+
+
+class Field(QtWidgets.QWidget):
+    """One parameter. value: what the operation gets, None for automatic."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box = QtWidgets.QHBoxLayout(self)
+        self.box.setContentsMargins(0, 0, 0, 0)
+
+    def value(self) -> Any:
+        raise NotImplementedError
+
+    def set_value(self, value: Any) -> None:
+        raise NotImplementedError
+
+
+class NumberField(Field):
+    """A slider and a spin box that follow each other; a tick for 'automatic' where there is such a thing."""
+
+    def __init__(self, parameter: params.Number) -> None:
+        super().__init__()
+        self.whole = parameter.whole
+        span = parameter.maximum - parameter.minimum
+        self.slider = QtWidgets.QSlider(QtCore.Qt.Orientation.Horizontal)
+        self.slider.setRange(0, int(span) if parameter.whole and span < STEPS else STEPS)
+        self.spin = QtWidgets.QSpinBox() if parameter.whole else QtWidgets.QDoubleSpinBox()
+        convert = int if parameter.whole else float
+        self.spin.setRange(convert(parameter.minimum), convert(parameter.maximum))
+        self.spin.setSuffix(f" {parameter.unit}" if parameter.unit else "")
+        if not parameter.whole:
+            self.spin.setDecimals(0 if span >= 50 else 2)
+            self.spin.setSingleStep(1.0 if span >= 50 else span / 100)
+
+        def from_slider(step: int) -> None:
+            self.spin.setValue(convert(parameter.minimum + span * step / self.slider.maximum()))
+
+        def from_spin(value: float) -> None:
+            blocker = QtCore.QSignalBlocker(self.slider)
+            self.slider.setValue(round((value - parameter.minimum) / span * self.slider.maximum()))
+            del blocker
+
+        self.slider.valueChanged.connect(from_slider)
+        self.spin.valueChanged.connect(from_spin)
+        self.automatic: Any | None = None
+        if parameter.optional:
+            self.automatic = QtWidgets.QCheckBox("Automatic")
+            self.automatic.toggled.connect(self._enable)
+            self.box.addWidget(self.automatic)
+        self.box.addWidget(self.slider, 1)
+        self.box.addWidget(self.spin)
+
+    def value(self) -> Any:
+        if self.automatic is not None and self.automatic.isChecked():
+            return None
+        return self.spin.value()
+
+    def set_value(self, value: Any) -> None:
+        if self.automatic is not None:
+            self.automatic.setChecked(value is None)
+            self._enable(value is None)
+        if isinstance(value, (int, float)):
+            self.spin.setValue(int(value) if self.whole else float(value))
+
+    def _enable(self, automatic: bool) -> None:
+        self.slider.setVisible(not automatic)
+        self.spin.setVisible(not automatic)
+
+
+class ChoiceField(Field):
+    def __init__(self, choices: list[Any]) -> None:
+        """choices: (value, label) pairs."""
+        super().__init__()
+        self.combo = QtWidgets.QComboBox()
+        for value, label in choices:
+            self.combo.addItem(label, value)
+        self.box.addWidget(self.combo, 1)
+
+    def value(self) -> Any:
+        return self.combo.currentData()
+
+    def set_value(self, value: Any) -> None:
+        index = self.combo.findData(value)
+        self.combo.setCurrentIndex(max(0, index))
+
+
+class ToggleField(Field):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tick = QtWidgets.QCheckBox()
+        self.box.addWidget(self.tick)
+
+    def value(self) -> Any:
+        return self.tick.isChecked()
+
+    def set_value(self, value: Any) -> None:
+        self.tick.setChecked(bool(value))
+
+
+class TextField(Field):
+    """browse: with a button that chooses a file. An empty optional text is None."""
+
+    def __init__(self, optional: bool, browse: bool) -> None:
+        super().__init__()
+        self.optional = optional
+        self.line = QtWidgets.QLineEdit()
+        self.box.addWidget(self.line, 1)
+        if browse:
+            button = QtWidgets.QToolButton()
+            button.setText("…")
+            button.clicked.connect(self._browse)
+            self.box.addWidget(button)
+
+    def value(self) -> Any:
+        return self.line.text() or (None if self.optional else "")
+
+    def set_value(self, value: Any) -> None:
+        self.line.setText(value or "")
+
+    def _browse(self) -> None:
+        path, _ = QtWidgets.QFileDialog.getOpenFileName(self, "Choose a file", self.line.text())
+        if path:
+            self.line.setText(path)
+
+
+class PaletteField(Field):
+    """Two to eight colours: click one to change it."""
+
+    def __init__(self, optional: bool) -> None:
+        super().__init__()
+        self.optional = optional
+        self.colours: list[str] = []
+        self.more, self.fewer = QtWidgets.QToolButton(), QtWidgets.QToolButton()
+        self.more.setText("+")
+        self.fewer.setText("−")
+        self.more.setToolTip("Add a colour")
+        self.fewer.setToolTip("Remove the last colour")
+        self.more.clicked.connect(self._add)
+        self.fewer.clicked.connect(lambda: self.set_value(self.colours[:-1] if len(self.colours) > 2 else []))
+        self.swatches: list[Any] = []
+        self.box.addWidget(self.more)
+        self.box.addWidget(self.fewer)
+        self.box.addStretch(1)
+
+    def value(self) -> Any:
+        return self.colours or (None if self.optional else [])
+
+    def set_value(self, value: Any) -> None:
+        self.colours = [str(colour) for colour in value or []][:8]
+        for swatch in self.swatches:
+            swatch.deleteLater()
+        self.swatches = []
+        for index, colour in enumerate(self.colours):
+            swatch = QtWidgets.QToolButton()
+            swatch.setStyleSheet(f"background-color: {colour}")
+            swatch.clicked.connect(lambda _=False, i=index: self._change(i))
+            self.box.insertWidget(index, swatch)
+            self.swatches.append(swatch)
+        self.more.setEnabled(len(self.colours) < 8)
+        self.fewer.setEnabled(bool(self.colours))
+
+    def _add(self) -> None:
+        self.set_value([*self.colours, "#808080"] if self.colours else ["#2b2b2b", "#e0d8c8"])
+
+    def _change(self, index: int) -> None:
+        chosen = QtWidgets.QColorDialog.getColor(QtGui.QColor(self.colours[index]), self)
+        if chosen.isValid():
+            self.set_value([*self.colours[:index], chosen.name(), *self.colours[index + 1 :]])
+
+
+class Form(QtWidgets.QWidget):
+    def __init__(self, operation: params.Operation, layers: Callable[[], list[Any]]) -> None:
+        """layers: (unique id, name) of the layers that can be chosen now."""
+        super().__init__()
+        self.operation = operation
+        self.fields: dict[str, Field] = {}
+        rows = QtWidgets.QFormLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setRowWrapPolicy(QtWidgets.QFormLayout.RowWrapPolicy.WrapLongRows)
+        for parameter in operation.parameters:
+            field = _field(parameter, layers)
+            if field is None:
+                continue
+            field.set_value(parameter.default)
+            field.setToolTip(parameter.help)
+            label = QtWidgets.QLabel(parameter.label)
+            label.setToolTip(parameter.help)
+            rows.addRow(label, field)
+            self.fields[parameter.name] = field
+
+    def values(self) -> dict[str, Any]:
+        return {name: field.value() for name, field in self.fields.items()}
+
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Those that the operation, as it is now, would refuse are left out."""
+        for parameter in self.operation.parameters:
+            if parameter.name not in values or parameter.name not in self.fields:
+                continue
+            try:
+                self.fields[parameter.name].set_value(parameter.check(values[parameter.name]))
+            except params.CalotypeError:
+                continue
+
+    def reset(self) -> None:
+        for parameter in self.operation.parameters:
+            if parameter.name in self.fields:
+                self.fields[parameter.name].set_value(parameter.default)
+
+
+def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Field | None:
+    """None for a kind that this plugin does not know: it stays at its default."""
+    if isinstance(parameter, params.Number):
+        return NumberField(parameter)
+    if isinstance(parameter, params.Choice):
+        return ChoiceField(list(parameter.choices))
+    if isinstance(parameter, params.Toggle):
+        return ToggleField()
+    if isinstance(parameter, params.OtherLayer):
+        none = [(None, "None")] if parameter.optional else []
+        return ChoiceField(none + layers())
+    if isinstance(parameter, params.Palette):
+        return PaletteField(parameter.optional)
+    if isinstance(parameter, params.Text):
+        return TextField(parameter.optional, isinstance(parameter, params.File))
+    return None

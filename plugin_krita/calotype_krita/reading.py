@@ -1,0 +1,118 @@
+"""What is taken from a document before a job: the active layer's pixels and the selection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from calotype_krita.qt import QtCore
+from calotype_krita.spaces import Space
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer, PixelFormat
+
+CONTEXT_PX = 128
+"""What the engine sees around a selection."""
+
+MASKS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "colorizemask")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """node: unique id of the layer that was read. space: of its pixels as they were sent."""
+
+    layer: Layer
+    selection: Layer | None
+    node: Any
+    space: Space
+    note: str = ""
+
+
+def active(document: Any) -> Reading:
+    """The active layer, as far as the selection reaches, with some context. Raises CalotypeError."""
+    node = document.activeNode()
+    if node is None:
+        raise CalotypeError("NO_LAYER", "No layer is active. Click one in the Layers docker, then run again.")
+    _refuse_what_has_no_pixels(node)
+    bounds = node.bounds()
+    if bounds.isEmpty():
+        raise CalotypeError(
+            "NO_PIXELS", f"The layer '{node.name()}' is empty. Choose the layer that holds the picture."
+        )
+    selection, area = _selection(document, bounds)
+    note = ""
+    if node.animated():
+        note = f"Frame {document.currentTime()} was worked on; the new layer shows on every frame."
+    layer, space = read(document, node, area)
+    return Reading(layer, selection, node.uniqueId(), space, note)
+
+
+def others(document: Any) -> list[Any]:
+    """Every layer that can be named in a form, top first."""
+    found = []
+
+    def visit(parent: Any) -> None:
+        for child in reversed(parent.childNodes()):
+            if child.type() not in MASKS and child.type() != "filterlayer":
+                found.append(child)
+            visit(child)
+
+    visit(document.rootNode())
+    return found
+
+
+def read(document: Any, node: Any, area: Any = None) -> tuple[Layer, Space]:
+    """The node's pixels in area (QRect, its bounds by default), in a space that the engine takes."""
+    area = area or node.bounds()
+    if area.isEmpty():
+        raise CalotypeError("NO_PIXELS", f"The layer '{node.name()}' is empty. Choose another one.")
+    place = (area.x(), area.y(), area.width(), area.height())
+    own = Space.of(node)
+    space = own.travelling
+    painted = node.type() == "paintlayer"
+    pixels = node.pixelData(*place) if painted else node.projectionPixelData(*place)
+    if space != own:
+        copy = document.createNode("copy", "paintlayer")
+        own.apply(copy)
+        copy.setPixelData(pixels, *place)
+        space.apply(copy)
+        pixels = copy.pixelData(*place)
+    x, y, width, height = place
+    return Layer(width, height, space.format, memoryview(pixels), node.name(), x, y, space.icc), space
+
+
+def _refuse_what_has_no_pixels(node: Any) -> None:
+    if node.type() in MASKS:
+        raise CalotypeError(
+            "MASK_ACTIVE",
+            f"'{node.name()}' is a mask. Click the layer that it belongs to, then run again.",
+        )
+    if node.type() == "filterlayer":
+        raise CalotypeError(
+            "FILTER_LAYER",
+            f"'{node.name()}' is a filter layer and has no pixels. Click a paint layer or a group.",
+        )
+
+
+def _selection(document: Any, bounds: Any) -> tuple[Layer | None, Any]:
+    """The selection within bounds as it goes over the wire, and the area that is sent with it."""
+    live = document.selection()
+    if live is None:
+        return None, bounds
+    selection = live.duplicate()  # the user goes on selecting meanwhile
+    box = QtCore.QRect(selection.x(), selection.y(), selection.width(), selection.height())
+    if box.isEmpty():
+        raise CalotypeError(
+            "EMPTY_SELECTION",
+            "The selection is empty. Select a part of the picture, or choose Select > Deselect.",
+        )
+    box = box.intersected(bounds)
+    place = (box.x(), box.y(), box.width(), box.height())
+    mask = bytes(selection.pixelData(*place)) if not box.isEmpty() else b""
+    if mask.count(0) == len(mask):
+        raise CalotypeError(
+            "EMPTY_SELECTION",
+            "The selection does not touch the active layer. Select a part of it, or choose another layer.",
+        )
+    x, y, width, height = place
+    layer = Layer(width, height, PixelFormat("G"), mask, "selection", x, y)
+    return layer, box.adjusted(-CONTEXT_PX, -CONTEXT_PX, CONTEXT_PX, CONTEXT_PX).intersected(bounds)

@@ -1,0 +1,115 @@
+"""What comes back becomes new layers in one undo step, a mask, or a document of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from krita import Krita, Selection
+
+from calotype_krita.qt import QtCore
+from calotype_krita.reading import Reading
+from calotype_krita.spaces import Space, space_of
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer
+
+BLENDS = {"color": "color", "luminosity": "luminize"}
+"""Where Krita's word is not the wire's."""
+
+
+def insert(document: Any, reading: Reading, label: str, layers: Sequence[Layer]) -> None:
+    """Raises CalotypeError where the document is gone or refuses the layer; then nothing has changed."""
+    if document.rootNode() is None:
+        raise CalotypeError(
+            "DOCUMENT_CLOSED", "The document was closed while the filter worked, so its result was dropped."
+        )
+    inner = [layer for layer in layers if layer.place.kind != "document"]
+    if inner:
+        _add(document, reading, _one_node(document, reading, label, inner))
+    for layer in layers:
+        if layer.place.kind == "document":
+            _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
+
+
+def _one_node(document: Any, reading: Reading, label: str, layers: Sequence[Layer]) -> Any:
+    """Krita undoes one added node a step: several are put into a group."""
+    tops: list[Any] = []
+    groups: dict[str, Any] = {}
+    previous: Any | None = None
+    for layer in layers:
+        if layer.place.kind == "mask" and previous is not None:
+            _mask(document, previous, layer)
+            continue
+        previous = _paint_layer(document, layer, space_of(layer.format, layer.profile, reading.space))
+        name = layer.place.group
+        if name and name not in groups:
+            groups[name] = document.createGroupLayer(name)
+            tops.append(groups[name])
+        if name:
+            _put(groups[name], previous)
+        else:
+            tops.append(previous)
+    if len(tops) == 1:
+        return tops[0]
+    group = document.createGroupLayer(label)
+    for top in tops:
+        _put(group, top)
+    return group
+
+
+def _put(group: Any, node: Any) -> None:
+    """Above all that is in it."""
+    inside = group.childNodes()
+    group.addChildNode(node, inside[-1] if inside else None)
+
+
+def _paint_layer(document: Any, layer: Layer, space: Space) -> Any:
+    node = document.createNode(layer.name, "paintlayer")
+    space.apply(node)
+    node.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
+    node.setOpacity(round(255 * layer.place.opacity))
+    node.setVisible(layer.place.visible)
+    node.setBlendingMode(BLENDS.get(layer.place.blend, layer.place.blend))
+    return node
+
+
+def _mask(document: Any, node: Any, layer: Layer) -> None:
+    chosen = Selection()
+    chosen.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
+    mask = document.createTransparencyMask(layer.name)
+    mask.setSelection(chosen)
+    node.addChildNode(mask, None)
+
+
+def _add(document: Any, reading: Reading, node: Any) -> None:
+    below = document.nodeByUniqueID(reading.node)
+    if below is None or below.parentNode() is None:  # the layer was removed meanwhile: nothing is lost
+        below = document.topLevelNodes()[-1] if document.topLevelNodes() else None
+    parent = below.parentNode() if below is not None else document.rootNode()
+    parent.addChildNode(node, below)
+    if node.parentNode() is None:  # the call answers True even where it is refused
+        raise CalotypeError(
+            "LAYER_REFUSED",
+            f"Krita did not let a new layer into '{parent.name()}'. Unlock that group, then run again.",
+        )
+    document.refreshProjection()
+    QtCore.QTimer.singleShot(0, lambda: _activate(document, node))  # Krita does not know it before
+
+
+def _activate(document: Any, node: Any) -> None:
+    """Unless the user has gone to another document, where Krita would look for the layer."""
+    if Krita.instance().activeDocument() == document:
+        document.setActiveNode(node)
+
+
+def _open(layer: Layer, space: Space, resolution: int) -> None:
+    """A new document of the result's size."""
+    app = Krita.instance()
+    document = app.createDocument(
+        layer.width, layer.height, layer.name, space.model, space.depth, space.profile, float(resolution)
+    )
+    node = document.topLevelNodes()[0]
+    node.setName(layer.name)
+    node.setPixelData(bytes(layer.pixels), 0, 0, layer.width, layer.height)
+    document.refreshProjection()
+    app.activeWindow().addView(document)

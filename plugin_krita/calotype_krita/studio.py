@@ -1,0 +1,181 @@
+"""The jobs of all documents, and the one conversation with the engine behind them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from krita import Krita
+
+from calotype_krita import reading, results
+from calotype_krita.qt import QtCore
+from calotype_wire import params
+from calotype_wire.client import Catalogue, Failed, Progress, Request, Result
+from calotype_wire.errors import CalotypeError
+from calotype_wire.session import Session, known_operations
+
+TICK_MS = 10
+
+
+@dataclass
+class Job:
+    """number: the engine's name for it. last: what the engine last said."""
+
+    number: str
+    operation: params.Operation
+    document: Any
+    source: reading.Reading
+    began: float
+    last: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the last job of a document ended. sentences: for the user."""
+
+    failed: bool
+    sentences: list[str]
+
+
+class Studio(QtCore.QObject):
+    """One for all windows. changed: something that a docker shows is different now."""
+
+    changed = QtCore.pyqtSignal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations = known_operations()
+        self.session = Session(f"Krita {Krita.instance().version()}")
+        self.jobs: dict[str, Job] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self._inserting = False
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self._pump)
+
+    def run(self, document: Any, name: str, values: Mapping[str, Any]) -> None:
+        """Start an operation on the active layer; the outcome comes with changed.
+
+        values: a layer is named by its node's unique id.
+        """
+        if document is None:
+            self._tell("", True, "No document is open. Open a picture, then run again.")
+            return
+        key = key_of(document)
+        if key in self.jobs:
+            self._tell(key, True, "A filter works on this document already. Wait for it, or cancel it.")
+            return
+        try:
+            operation = params.find(self.operations, name)
+            document.waitForDone()  # a stroke that is still being painted belongs to the picture
+            source = reading.active(document)
+            layers, checked = self._with_other_layers(document, operation, source, values)
+            request = Request(name, layers, operation.check(checked), source.selection, "alpha")
+        except CalotypeError as error:
+            self._tell(key, True, error.sentence)
+            return
+        number = self.session.submit(request)
+        self.jobs[key] = Job(number, operation, document, source, time.monotonic())
+        self.outcomes.pop(key, None)
+        self._timer.start(TICK_MS)
+        self.changed.emit()
+
+    def cancel(self, document: Any) -> None:
+        job = self.jobs.get(key_of(document)) if document is not None else None
+        if job is not None:
+            self.session.cancel(job.number)
+
+    def _with_other_layers(
+        self, document: Any, operation: params.Operation, source: reading.Reading, values: Mapping[str, Any]
+    ) -> Any:
+        """The layers to send, and the values with each named layer as its place among them."""
+        layers, checked = [source.layer], dict(values)
+        for parameter in operation.parameters:
+            chosen = checked.get(parameter.name)
+            if isinstance(parameter, params.OtherLayer) and chosen:
+                node = next((n for n in reading.others(document) if n.uniqueId() == chosen), None)
+                if node is None:
+                    raise CalotypeError(
+                        "NO_LAYER", f"{parameter.label}: that layer is gone. Choose another one."
+                    )
+                checked[parameter.name] = len(layers)
+                layers.append(reading.read(document, node)[0])
+        return layers, checked
+
+    def _pump(self) -> None:
+        if self._inserting:  # Krita runs its loop, and so this timer, inside of some of its calls
+            return
+        for event in self.session.pump():
+            if isinstance(event, Catalogue):
+                self.operations = event.operations
+                self.changed.emit()
+            elif isinstance(event, (Progress, Result, Failed)):
+                self._take(event)
+        if not self.session.busy:
+            self._timer.stop()
+            self.changed.emit()
+
+    def _take(self, event: Any) -> None:
+        key = next((key for key, job in self.jobs.items() if job.number == event.job), "")
+        job = self.jobs.get(key)
+        if job is None:
+            if isinstance(event, Failed):
+                self._tell("", True, event.sentence)
+            return
+        if isinstance(event, Progress):
+            job.last = event
+            self.changed.emit()
+            return
+        if isinstance(event, Failed):
+            del self.jobs[key]
+            self._tell(key, event.code != "CANCELLED", event.sentence)
+            return
+        self._inserting = True
+        try:
+            results.insert(job.document, job.source, job.operation.label, event.layers)
+            failed, sentences = False, _success(job, event.facts)
+        except CalotypeError as error:
+            failed, sentences = True, [error.sentence]
+        finally:
+            self._inserting = False
+            del self.jobs[key]
+        self._tell(key, failed, *sentences)
+
+    def _tell(self, key: str, failed: bool, *sentences: str) -> None:
+        self.outcomes[key] = Outcome(failed, list(sentences))
+        self.changed.emit()
+
+
+def _success(job: Job, facts: Mapping[str, Any]) -> list[str]:
+    seconds = time.monotonic() - job.began
+    report = [sentence for sentence in facts.get("report", []) if isinstance(sentence, str)]
+    note = [job.source.note] if job.source.note else []
+    return [f"{job.operation.label}: done in {seconds:.1f} s.", *note, *report]
+
+
+def key_of(document: Any) -> str:
+    """Stays the same for a document; Krita makes new Document objects all the time."""
+    root = document.rootNode() if document is not None else None
+    return root.uniqueId().toString() if root is not None else ""
+
+
+@lru_cache(maxsize=1)
+def studio() -> Studio:
+    return Studio()
+
+
+def remembered(operation: str) -> dict[str, Any]:
+    """The values that the user last ran it with, in this Krita or an earlier one."""
+    try:
+        found = json.loads(Krita.instance().readSetting("calotype", operation, "{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def remember(operation: str, values: Mapping[str, Any]) -> None:
+    kept = {key: value for key, value in values.items() if isinstance(value, (bool, int, float, str, list))}
+    Krita.instance().writeSetting("calotype", operation, json.dumps(kept))

@@ -1,0 +1,567 @@
+"""Run inside Krita by krita_driver: each function scenario_NAME is one test of test_krita.py."""
+
+import json
+import os
+import signal
+import struct
+
+from calotype_krita import reading
+from calotype_krita.docker import docker_of
+from calotype_krita.spaces import Space
+from calotype_krita.studio import key_of, studio
+from calotype_wire import connection, places, protocol
+from krita import InfoObject, Krita, Selection
+from PyQt5.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSlider, QSpinBox
+
+OUT, PHOTO = (os.fsencode(os.environ[key]).decode() for key in ("DRIVER_OUT", "PHOTO"))
+"""As Krita names files; its Python may name them in ASCII."""
+
+app = Krita.instance()
+WIDTH, HEIGHT = 96, 64
+SAMPLE = {"U8": "B", "U16": "H", "F16": "e", "F32": "f"}
+COUNT = {"RGBA": 4, "GRAYA": 2, "CMYKA": 5, "LABA": 4}
+
+
+def gradient(space, width=WIDTH, height=HEIGHT):
+    """Opaque pixels that differ from each other, in the bytes of space."""
+    channels = COUNT[space.model]
+    code = "<%d%s" % (channels, SAMPLE[space.depth])
+    top = {"U8": 255, "U16": 65535}.get(space.depth, 1.0)
+    whole = not space.depth.startswith("F")
+    rows = []
+    for y in range(height):
+        for x in range(width):
+            colours = [(x / width), (y / height), ((x + y) / (width + height)), 0.25][: channels - 1]
+            values = [v * 0.8 * top + 0.1 * top for v in colours] + [top]
+            rows.append(struct.pack(code, *(int(v) if whole else v for v in values)))
+    return b"".join(rows)
+
+
+def opened(model="RGBA", depth="U8", profile="sRGB-elle-V2-srgbtrc.icc", pixels=None):
+    """A document in a window of its own with one layer, 'Photo'."""
+    document = app.createDocument(WIDTH, HEIGHT, "test", model, depth, profile, 72.0)
+    app.activeWindow().addView(document)
+    document.setBatchmode(True)
+    photo = document.topLevelNodes()[0]
+    photo.setName("Photo")
+    photo.setPixelData(pixels or gradient(Space.of(photo)), 0, 0, WIDTH, HEIGHT)
+    document.refreshProjection()
+    document.waitForDone()
+    return document, photo
+
+
+def settled(document, node):
+    """Krita knows documents and nodes a few events after they were added, and activates them later still."""
+    ticks = iter(range(1000))
+
+    def active():
+        if next(ticks) == 1:
+            document.setActiveNode(node)
+        return app.activeDocument() == document and document.activeNode() == node
+
+    return active
+
+
+def closed(document):
+    """Krita 5.2's Layers docker crashes where it still has news of a document that is gone."""
+    document.waitForDone()
+    for _ in range(50):
+        yield
+    document.setModified(False)
+    document.close()
+    for _ in range(10):
+        yield
+
+
+def ran(document):
+    return lambda: key_of(document) not in studio().jobs and not studio().session.busy
+
+
+def names(document):
+    return [node.name() for node in document.topLevelNodes() if not node.type().endswith("mask")]
+
+
+def sentences(document):
+    outcome = studio().outcomes[key_of(document)]
+    return outcome.failed, " ".join(outcome.sentences)
+
+
+def whole(node):
+    return bytes(node.pixelData(0, 0, WIDTH, HEIGHT))
+
+
+def inverted(pixels):
+    flipped = bytearray(pixels.translate(bytes(range(255, -1, -1))))
+    flipped[3::4] = pixels[3::4]
+    return bytes(flipped)
+
+
+def shot(name):
+    QApplication.processEvents()
+    app.activeWindow().qwindow().grab().save(os.path.join(OUT, f"krita-{name}.png"))
+
+
+def engine_pid():
+    return connection.load(places.connection_file()).pid
+
+
+def scenario_a_menu_entry_gives_a_new_layer_above_and_one_undo_takes_it_away():
+    document, photo = opened()
+    yield settled(document, photo)
+    before = whole(photo)
+    app.action("calotype_invert").trigger()
+    assert key_of(document) in studio().jobs, studio().outcomes
+    yield ran(document)
+    assert sentences(document)[0] is False, sentences(document)
+    assert names(document) == ["Photo", "Inverted"]
+    yield lambda: document.activeNode().name() == "Inverted"
+    result = document.nodeByName("Inverted")
+    assert whole(result) == inverted(before)
+    assert whole(photo) == before
+    app.action("edit_undo").trigger()
+    yield lambda: names(document) == ["Photo"]
+    assert whole(photo) == before
+    app.action("edit_redo").trigger()
+    yield lambda: names(document) == ["Photo", "Inverted"]
+    assert whole(document.nodeByName("Inverted")) == inverted(before)
+
+
+def scenario_a_feathered_selection_becomes_the_new_layers_transparency():
+    document, photo = opened()
+    yield settled(document, photo)
+    selection = Selection()
+    selection.select(30, 20, 40, 24, 255)
+    selection.feather(4)
+    document.setSelection(selection)
+    yield
+    mask = bytes(document.selection().pixelData(0, 0, WIDTH, HEIGHT))
+    assert any(0 < value < 255 for value in mask)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    result = whole(document.nodeByName("Inverted"))
+    assert result[3::4] == mask
+    wanted = inverted(whole(photo))
+    for index, value in enumerate(mask):
+        if value:
+            pixel = slice(4 * index, 4 * index + 3)
+            assert result[pixel] == wanted[pixel], (index, value)
+    document.refreshProjection()
+    below, above = whole(photo), bytes(document.pixelData(0, 0, WIDTH, HEIGHT))
+    for index, value in enumerate(mask):
+        for channel in range(4 * index, 4 * index + 3):
+            blended = below[channel] + (wanted[channel] - below[channel]) * value / 255
+            assert abs(above[channel] - blended) <= (1.5 if value not in (0, 255) else 0)
+
+
+def scenario_a_layer_that_hangs_over_the_canvas_comes_back_in_its_place():
+    document, photo = opened()
+    yield settled(document, photo)
+    node = document.createNode("Offset", "paintlayer")
+    pixels = gradient(Space.srgb("U8"))
+    node.setPixelData(pixels, -20, 30, WIDTH, HEIGHT)
+    document.rootNode().addChildNode(node, photo)
+    yield settled(document, node)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    result = document.nodeByName("Inverted")
+    bounds = result.bounds()
+    assert (bounds.x(), bounds.y(), bounds.width(), bounds.height()) == (-20, 30, WIDTH, HEIGHT)
+    assert bytes(result.pixelData(-20, 30, WIDTH, HEIGHT)) == inverted(pixels)
+    assert names(document) == ["Photo", "Offset", "Inverted"]
+
+
+def _depth(model, depth, profile=""):
+    def scenario():
+        document, photo = opened(model, depth, profile)
+        yield settled(document, photo)
+        before, space = whole(photo), Space.of(photo)
+        studio().run(document, "identity", {})
+        yield ran(document)
+        assert sentences(document)[0] is False, sentences(document)
+        result = document.nodeByName("Identity")
+        assert Space.of(result) == space.travelling, Space.of(result)
+        if space.travelling == space:
+            assert whole(result) == before
+        studio().run(document, "invert", {})
+        yield ran(document)
+        assert sentences(document)[0] is False, sentences(document)
+        assert whole(document.nodeByName("Inverted")) != whole(result)
+        document.setActiveNode(photo)
+        yield settled(document, photo)
+        studio().run(document, "restore", {"noise": 60})
+        yield ran(document)
+        assert sentences(document)[0] is False, sentences(document)
+        document.setModified(False)
+
+    return scenario
+
+
+scenario_rgb_16_bit_linear = _depth("RGBA", "U16")
+scenario_rgb_16_bit_srgb = _depth("RGBA", "U16", "sRGB-elle-V2-srgbtrc.icc")
+scenario_rgb_16_bit_wide_gamut = _depth("RGBA", "U16", "Rec2020-elle-V4-g10.icc")
+scenario_rgb_half_float = _depth("RGBA", "F16")
+scenario_rgb_float = _depth("RGBA", "F32")
+scenario_grey_8_bit = _depth("GRAYA", "U8")
+scenario_grey_16_bit = _depth("GRAYA", "U16")
+scenario_grey_float = _depth("GRAYA", "F32")
+scenario_grey_with_a_profile = _depth("GRAYA", "U8", "Gray-D50-elle-V2-rec709.icc")
+scenario_cmyk_8_bit = _depth("CMYKA", "U8")
+scenario_cmyk_16_bit = _depth("CMYKA", "U16")
+scenario_cmyk_float = _depth("CMYKA", "F32")
+scenario_lab = _depth("LABA", "U16")
+
+
+def scenario_a_group_and_a_vector_layer_are_read_as_they_look():
+    document, photo = opened()
+    yield settled(document, photo)
+    group = document.createGroupLayer("Group")
+    inside = document.createNode("Inside", "paintlayer")
+    inside.setPixelData(gradient(Space.srgb("U8")), 0, 0, WIDTH, HEIGHT)
+    group.addChildNode(inside, None)
+    document.rootNode().addChildNode(group, photo)
+    document.refreshProjection()
+    document.waitForDone()
+    yield settled(document, group)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Group", "Inverted"]
+    assert whole(document.nodeByName("Inverted")) == inverted(whole(inside))
+    vector = document.createVectorLayer("Vector")
+    document.rootNode().addChildNode(vector, photo)
+    vector.addShapesFromSvg('<svg width="96px" height="64px"><rect x="4" y="4" width="30" height="20" fill="#ff0000"/></svg>')
+    yield lambda: not vector.bounds().isEmpty()
+    yield settled(document, vector)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert sentences(document)[0] is False, sentences(document)
+    assert names(document) == ["Photo", "Vector", "Inverted", "Group", "Inverted"]
+
+
+def scenario_what_cannot_work_is_answered_with_a_sentence_and_changes_nothing():
+    studio().run(None, "invert", {})
+    assert "No document is open" in studio().outcomes[""].sentences[0]
+    del studio().outcomes[""]
+    document, photo = opened()
+    yield settled(document, photo)
+
+    def refused(*words):
+        before = names(document), whole(photo)
+        studio().run(document, "invert", {})
+        failed, said = sentences(document)
+        assert failed and all(word in said for word in words), said
+        assert key_of(document) not in studio().jobs
+        assert (names(document), whole(photo)) == before
+
+    outside = Selection()
+    outside.select(WIDTH + 10, 0, 20, 20, 255)
+    document.setSelection(outside)
+    yield
+    refused("does not touch")
+    document.setSelection(Selection())
+    yield
+    refused("selection", "Deselect")
+    document.setSelection(None)
+    empty = document.createNode("Empty", "paintlayer")
+    document.rootNode().addChildNode(empty, photo)
+    yield settled(document, empty)
+    refused("Empty", "is empty")
+    levels = document.createFilterLayer("Levels", app.filter("levels"), Selection())
+    document.rootNode().addChildNode(levels, photo)
+    yield settled(document, levels)
+    refused("filter layer")
+    mask = document.createTransparencyMask("Mask")
+    photo.addChildNode(mask, None)
+    yield settled(document, mask)
+    refused("is a mask")
+    yield settled(document, photo)
+    studio().run(document, "identity", {"amount": 1000})
+    assert "Amount" in sentences(document)[1]
+
+
+def scenario_one_pixel_and_a_locked_layer_work():
+    document, photo = opened()
+    yield settled(document, photo)
+    photo.setLocked(True)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"]
+    dot = document.createNode("Dot", "paintlayer")
+    dot.setPixelData(bytes([10, 20, 30, 255]), 5, 6, 1, 1)
+    document.rootNode().addChildNode(dot, photo)
+    yield settled(document, dot)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    above = document.topLevelNodes()[2]
+    assert bytes(above.pixelData(5, 6, 1, 1)) == bytes([245, 235, 225, 255])
+    assert above.bounds().width() == above.bounds().height() == 1
+
+
+def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
+    document, photo = opened()
+    yield settled(document, photo)
+    other = document.createNode("Other", "paintlayer")
+    other.setPixelData(bytes([1, 2, 3, 255]) * 64, 8, 8, 8, 8)
+    document.rootNode().addChildNode(other, photo)
+    yield settled(document, photo)
+    values = {"other": other.uniqueId(), "colours": ["#102030", "#405060"], "path": "a b.txt", "look": "x"}
+    count = len(app.documents())
+    studio().run(document, "parts", values)
+    yield ran(document)
+    failed, said = sentences(document)
+    assert not failed and "#405060" in said and "a b.txt" in said, said
+    assert names(document) == ["Photo", "Parts", "Other"]
+    group = document.nodeByName("Parts")
+    first, second = group.childNodes()
+    assert (first.name(), second.name()) == ("First", "Second")
+    assert first.blendingMode() == "multiply"
+    assert first.opacity() == 128
+    assert not second.visible()
+    assert bytes(second.pixelData(8, 8, 1, 1)) == bytes([1, 2, 3, 255])
+    (mask,) = first.childNodes()
+    assert mask.type() == "transparencymask"
+    row = bytes(mask.selection().pixelData(0, 0, WIDTH, 1))
+    assert row[0] == 0 and row[-1] == 255 and list(row) == sorted(row)
+    assert len(app.documents()) == count + 1
+    own = next(d for d in app.documents() if d.name() == "Of its own")
+    assert (own.width(), own.height()) == (WIDTH, HEIGHT)
+    assert whole(own.topLevelNodes()[0]) == whole(photo)
+    yield from closed(own)
+    app.setActiveDocument(document)
+    yield lambda: app.activeDocument() == document
+    yield
+    app.action("edit_undo").trigger()
+    for _ in range(20):
+        yield
+    assert names(document) == ["Photo", "Other"], names(document)
+
+
+def scenario_cancel_ends_the_job_and_leaves_the_document_alone():
+    document, photo = opened()
+    yield settled(document, photo)
+    before = whole(photo)
+    studio().run(document, "slow", {"steps": 5000, "step_ms": 10})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.raise_()
+    yield
+    assert docker.stop.isVisible() and not docker.start.isVisible()
+    photo.setPixelData(bytes([0, 0, 255, 255]) * 4, 0, 0, 2, 2)  # painting goes on meanwhile
+    docker.stop.click()
+    yield ran(document)
+    assert sentences(document) == (False, "Cancelled.")
+    assert names(document) == ["Photo"]
+    assert whole(photo)[16:] == before[16:][: len(whole(photo)) - 16] or whole(photo) != before
+    assert docker.start.isVisible()
+
+
+def scenario_a_document_closed_or_a_layer_removed_meanwhile_harms_nothing():
+    document, photo = opened()
+    yield settled(document, photo)
+    key = key_of(document)
+    studio().run(document, "slow", {"steps": 150, "step_ms": 20})
+    yield lambda: studio().jobs[key].last is not None
+    yield from closed(document)
+    yield lambda: key not in studio().jobs
+    assert "closed" in " ".join(studio().outcomes[key].sentences)
+    document, photo = opened()
+    yield settled(document, photo)
+    doomed = document.createNode("Doomed", "paintlayer")
+    doomed.setPixelData(gradient(Space.srgb("U8")), 0, 0, WIDTH, HEIGHT)
+    document.rootNode().addChildNode(doomed, photo)
+    yield settled(document, doomed)
+    studio().run(document, "slow", {"steps": 50, "step_ms": 20})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    doomed.remove()
+    yield ran(document)
+    assert names(document) == ["Photo", "Slow"], (names(document), sentences(document))
+
+
+def scenario_two_documents_work_side_by_side():
+    first, one = opened()
+    yield settled(first, one)
+    studio().run(first, "slow", {"steps": 30, "step_ms": 10})
+    second, two = opened("GRAYA", "U8", "")
+    yield settled(second, two)
+    studio().run(second, "invert", {})
+    assert len(studio().jobs) == 2
+    studio().run(first, "invert", {})
+    assert "already" in sentences(first)[1]
+    yield lambda: not studio().jobs
+    assert (names(first), names(second)) == (["Photo", "Slow"], ["Photo", "Inverted"])
+
+
+def scenario_an_engine_killed_mid_job_is_told_and_the_next_run_works():
+    document, photo = opened()
+    yield settled(document, photo)
+    before = whole(photo)
+    studio().run(document, "slow", {"steps": 5000, "step_ms": 10})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    os.kill(engine_pid(), signal.SIGKILL)
+    yield ran(document)
+    failed, said = sentences(document)
+    assert failed and "lost" in said, said
+    assert (names(document), whole(photo)) == (["Photo"], before)
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.show_state()
+    yield
+    assert docker.message.isVisible() and docker.log.isVisible()
+    shot("error")
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"]
+
+
+def scenario_an_engine_that_hangs_is_told_and_replaced():
+    document, photo = opened()
+    yield settled(document, photo)
+    studio().run(document, "slow", {"steps": 5000, "step_ms": 10})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    hung = engine_pid()
+    os.kill(hung, signal.SIGSTOP)
+    yield ran(document)
+    failed, said = sentences(document)
+    assert failed and "does not answer" in said, said
+    assert names(document) == ["Photo"]
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"], sentences(document)
+    assert engine_pid() != hung
+
+
+def scenario_an_engine_with_another_password_or_version_is_told():
+    document, photo = opened()
+    yield settled(document, photo)
+    studio().run(document, "identity", {})
+    yield ran(document)
+    studio().session.close()
+    path = places.connection_file()
+    good = path.read_text()
+    path.write_text(json.dumps({**json.loads(good), "token": "0" * 64}))
+    studio().run(document, "invert", {})
+    yield ran(document)
+    failed, said = sentences(document)
+    assert failed and "did not accept" in said, said
+    path.write_text(good)
+    studio().session.close()
+    spoken, protocol.VERSIONS = protocol.VERSIONS, (99,)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    protocol.VERSIONS = spoken
+    failed, said = sentences(document)
+    assert failed and "versions" in said and "install.py" in said, said
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Identity", "Inverted"]
+
+
+def scenario_an_engine_that_is_not_installed_or_whose_files_are_gone_is_told():
+    document, photo = opened()
+    yield settled(document, photo)
+    record, hidden = places.installation_file(), places.installation_file().with_suffix(".hidden")
+    if places.connection_file().exists():
+        pid = engine_pid()
+        studio().session.close()
+        os.kill(pid, signal.SIGTERM)
+        yield lambda: not places.connection_file().exists()
+    record.rename(hidden)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    failed, said = sentences(document)
+    assert failed and "not installed" in said and "install.py" in said, said
+    record.write_text(json.dumps({"python": "/nowhere/bin/python"}))
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert "install.py" in sentences(document)[1]
+    hidden.replace(record)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"]
+
+
+def scenario_the_current_frame_of_an_animation_is_read():
+    document, photo = opened()
+    yield settled(document, photo)
+    photo.enableAnimation()
+    document.setCurrentTime(3)
+    yield
+    before = bytes(photo.pixelData(0, 0, WIDTH, HEIGHT))
+    studio().run(document, "invert", {})
+    yield ran(document)
+    failed, said = sentences(document)
+    assert not failed and "Frame 3" in said, said
+    assert whole(document.nodeByName("Inverted")) == inverted(before)
+
+
+def scenario_the_menu_and_the_form_come_from_the_catalogue():
+    document, photo = opened()
+    yield settled(document, photo)
+    bar = app.activeWindow().qwindow().menuBar()
+    print("MENUS", [(a.text(), a.menu() and a.menu().objectName()) for a in bar.actions()], flush=True)
+    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName() == "filter")
+    ours = next(a.menu() for a in filters.actions() if a.menu() and a.text().replace("&", "") == "Calotype")
+    ours.aboutToShow.emit()
+    entries = [a.text().replace("&", "") for a in ours.actions() if not a.isSeparator()]
+    assert entries == [o.label for o in studio().operations] + ["Run Again", "Cancel"], entries
+    assert app.action("calotype_run").shortcut().toString() == "Ctrl+Alt+Shift+R"
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.raise_()
+    docker.choice.setCurrentIndex(docker.choice.findData("identity"))
+    yield
+    form = docker.form
+    assert list(form.fields) == ["amount", "count", "flag", "kind", "words"]
+    kinds = [(QSlider, QDoubleSpinBox), (QSlider, QSpinBox), (QCheckBox,), (QComboBox,), (QLineEdit,)]
+    for field, wanted in zip(form.fields.values(), kinds, strict=True):
+        assert all(field.findChildren(kind) for kind in wanted)
+    changed = {"amount": 25.0, "count": 7, "flag": True, "kind": "b", "words": "é"}
+    form.set_values(changed)
+    assert form.values() == changed
+    docker.choice.setCurrentIndex(docker.choice.findData("parts"))
+    yield
+    assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": None}
+    labels = [docker.form.fields["other"].combo.itemText(i) for i in range(2)]
+    assert labels == ["None", "Photo"]
+    docker.choice.setCurrentIndex(docker.choice.findData("identity"))
+    yield
+    assert docker.form.values() == changed, "the docker remembers"
+    docker.reset.click()
+    assert docker.form.values() == {"amount": 50.0, "count": 3, "flag": False, "kind": "a", "words": ""}
+
+
+def scenario_a_photo_is_restored_from_the_menu():
+    document = app.openDocument(PHOTO)
+    app.activeWindow().addView(document)
+    document.setBatchmode(True)
+    document.waitForDone()
+    yield lambda: app.activeDocument() == document and document.activeNode() is not None
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.raise_()
+    docker.choice.setCurrentIndex(docker.choice.findData("restore"))
+    app.action("view_zoom_fit") and app.action("view_zoom_fit").trigger()
+    yield
+    yield
+    shot("idle")
+    app.action("calotype_restore").trigger()
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    yield
+    shot("running")
+    yield ran(document)
+    assert names(document)[-1] == "Restored", sentences(document)
+    for _ in range(20):
+        yield
+    shot("result")
+    assert document.exportImage(os.path.join(OUT, "restored.png"), InfoObject())
+
+
+def scenario_reading_leaves_no_trace():
+    document, photo = opened("CMYKA", "F32", "")
+    yield settled(document, photo)
+    document.waitForDone()
+    document.setModified(False)
+    reading.active(document)
+    yield
+    assert not document.modified()
+    assert names(document) == ["Photo"]

@@ -1,0 +1,126 @@
+"""The plugin in real Krita, against a real engine that the plugin itself starts."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgpack
+import pytest
+from PIL import Image
+
+from calotype_setup import editors
+from calotype_setup.krita import Krita as KritaProfile
+from calotype_wire import launch
+from hosts import rootfs
+from hosts.krita import Krita
+
+SCENARIOS = Path(__file__).with_name("krita_scenarios.py")
+NAMES = re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", SCENARIOS.read_text("utf-8"), re.MULTILINE)
+PHOTO = Path(__file__).parents[2] / "engine/calotype/photos/astronaut.png"
+SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
+
+reason = rootfs.why_not()
+pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(900)]
+
+
+class Studio:
+    """A Krita with the plugin, as install.py installs it, and an engine outside of its sandbox."""
+
+    def __init__(self, work: Path, operations: Path) -> None:
+        self.work, self.operations = work, operations
+        self.krita = Krita(work)
+        self.home = work / "home" / "Zoë's data"
+        self.home.mkdir()
+        python = rootfs.engine_python(work)
+        (self.home / "installation.json").write_text(f'{{"python": "{python}"}}', "utf-8")
+        profile = self.krita.home
+        vendor = editors.vendored(Path(msgpack.__file__).parent, self.home)
+        KritaProfile("Krita", "", profile / ".local/share/krita", profile / ".config/kritarc").put(vendor)
+        self.learn(operations)
+
+    def learn(self, operations: Path) -> None:
+        """What install.py ends with: the engine writes its catalogue."""
+        self.operations = operations
+        settings = {**os.environ, "CALOTYPE_HOME": str(self.home), "CALOTYPE_OPERATIONS": str(operations)}
+        listing = [sys.executable, "-m", "calotype", "operations"]
+        subprocess.run(listing, env=settings, check=True, stdout=subprocess.DEVNULL)
+
+    def run(self, scenarios: Path, **environment: str) -> dict[str, str]:
+        return self.krita.run(scenarios, CALOTYPE_OPERATIONS=str(self.operations), **environment)
+
+    def close(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CALOTYPE_HOME", str(self.home))
+            launch.stop()
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    made = Studio(tmp_path_factory.mktemp("Zoë's work"), Path(__file__).parents[1] / "operations")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def results(studio):
+    """All scenarios, in one Krita."""
+    photo = studio.work / "photo.png"
+    with Image.open(PHOTO) as picture:
+        picture.save(photo)
+    found = studio.run(SCENARIOS, PHOTO=str(photo), timeout_s=800)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for path in (studio.work / "out").glob("*.png"):
+        shutil.copy(path, SCREENSHOTS)
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_krita(results, name):
+    assert results.get(name, f"Krita ended before; {list(results)}") == ""
+
+
+def test_krita_itself_found_nothing_wrong(studio, results):
+    assert studio.krita.complaints() == []
+
+
+def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(studio, results, tmp_path):
+    operations = tmp_path / "operations"
+    operations.mkdir()
+    (operations / "brighten.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import torch\n"
+        "from calotype.models.contract import Contract\n"
+        "from calotype.ops.declare import number, operation\n"
+        "from calotype.ops.task import Task\n\n"
+        '@operation("Brighten", "Adds light.")\n'
+        "@dataclass(frozen=True)\n"
+        "class Brighten:\n"
+        '    light: float = number("Light", "How much.", 20)\n'
+        "    def run(self, task: Task) -> None:\n"
+        '        contract = Contract("none", multiple=16, halo_px=16, bytes_a_pixel=20)\n'
+        "        more = lambda network, x: x + self.light / 100\n"
+        '        task.retouch(torch.nn.Identity(), contract, more, "Brightening", "Brighter")\n'
+    )
+    scenario = tmp_path / "scenario.py"
+    scenario.write_text(
+        "from krita_scenarios import *\n"
+        "def scenario_brighten():\n"
+        "    document, photo = opened()\n"
+        "    yield settled(document, photo)\n"
+        "    docker = docker_of(app.activeWindow())\n"
+        "    docker.choice.setCurrentIndex(docker.choice.findData('brighten'))\n"
+        "    docker.form.fields['light'].set_value(10)\n"
+        "    docker.run()\n"
+        "    yield ran(document)\n"
+        "    assert names(document) == ['Photo', 'Brighter'], sentences(document)\n"
+        "    old, new = photo.pixelData(40, 30, 1, 1), document.nodeByName('Brighter').pixelData(40, 30, 1, 1)\n"
+        "    assert all(abs(n - o - 25.5) <= 1 for o, n in zip(bytes(old)[:3], bytes(new)[:3]))\n"
+        "    assert app.action('calotype_brighten').text() == 'Brighten'\n"
+    )
+    studio.close()  # an engine learns of new operations when it starts
+    studio.learn(operations)
+    shutil.copy(SCENARIOS, tmp_path)
+    assert studio.run(scenario, DRIVER_ONLY="brighten") == {"brighten": ""}
