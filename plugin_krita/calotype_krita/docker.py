@@ -106,6 +106,7 @@ class CalotypeDocker(DockWidget):
         scrolled.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         scrolled.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scrolled.setWidget(inside)
+        scrolled.setMinimumHeight(200)
         self.setWidget(scrolled)
 
     def _offer(self) -> None:
@@ -124,19 +125,22 @@ class CalotypeDocker(DockWidget):
         self._choose()
 
     def _choose(self, *_: Any) -> None:
-        """A new form for the operation that is chosen now, with the values of the last run."""
+        """The form of the operation that is chosen now, with the values of the last run."""
+        name, layers = self.choice.currentData(), _layers()
         if self.form is not None:
+            if (self.form.operation.name, self.form.layers) == (name, layers):
+                return
             remember(self.form.operation.name, self.form.values())
             self.holder.removeWidget(self.form)
+            self.form.setParent(None)
             self.form.deleteLater()
             self.form = None
-        name = self.choice.currentData()
         if name is None:
             self.help.setText("The engine is not installed. Run 'python3 install.py' in the Calotype folder.")
             return
         operation = params.find(studio().operations, name)
         self.help.setText(operation.help)
-        self.form = Form(operation, _layers)
+        self.form = Form(operation, layers)
         self.form.set_values(remembered(name))
         self.holder.addWidget(self.form)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
@@ -181,10 +180,10 @@ class PaletteField(Field):
 
 
 class Form(QtWidgets.QWidget):
-    def __init__(self, operation: params.Operation, layers: Callable[[], list[Any]]) -> None:
+    def __init__(self, operation: params.Operation, layers: list[Any]) -> None:
         """layers: (unique id, name) of the layers that can be chosen now."""
         super().__init__()
-        self.operation = operation
+        self.operation, self.layers = operation, layers
         self.fields: dict[str, Field] = {}
         rows = QtWidgets.QFormLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -219,7 +218,7 @@ class Form(QtWidgets.QWidget):
                 self.fields[parameter.name].set_value(parameter.default)
 
 
-def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Field | None:
+def _field(parameter: params.Parameter, layers: list[Any]) -> Field | None:
     """None for a kind that this plugin does not know: it stays at its default."""
     if isinstance(parameter, params.Number):
         return NumberField(parameter)
@@ -229,7 +228,7 @@ def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Fiel
         return ToggleField()
     if isinstance(parameter, params.OtherLayer):
         none = [(None, "None")] if parameter.optional else []
-        return ChoiceField(none + layers())
+        return ChoiceField(none + layers)
     if isinstance(parameter, params.Palette):
         return PaletteField(parameter.optional)
     if isinstance(parameter, params.Text):

@@ -46,7 +46,9 @@ def _with_docker(use: Any) -> None:
 def _build(main_window: Any, always: list[Any]) -> None:
     """The menu bar is empty while Krita calls createActions."""
     bar = main_window.menuBar()
-    filters = next((a.menu() for a in bar.actions() if a.menu() and a.menu().objectName() == "filter"), None)
+    filters = next(
+        (a.menu() for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter"), None
+    )
     menu = QtWidgets.QMenu("Calotype", main_window)
     (filters or bar).addMenu(menu)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype_krita.qt import QtCore
-from calotype_krita.spaces import Space
+from calotype_krita.spaces import Space, scratch
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer, PixelFormat
 
@@ -42,7 +42,7 @@ def active(document: Any) -> Reading:
     note = ""
     if node.animated():
         note = f"Frame {document.currentTime()} was worked on; the new layer shows on every frame."
-    layer, space = read(document, node, area)
+    layer, space = read(node, area)
     return Reading(layer, selection, node.uniqueId(), space, note)
 
 
@@ -60,7 +60,7 @@ def others(document: Any) -> list[Any]:
     return found
 
 
-def read(document: Any, node: Any, area: Any = None) -> tuple[Layer, Space]:
+def read(node: Any, area: Any = None) -> tuple[Layer, Space]:
     """The node's pixels in area (QRect, its bounds by default), in a space that the engine takes."""
     area = area or node.bounds()
     if area.isEmpty():
@@ -71,11 +71,11 @@ def read(document: Any, node: Any, area: Any = None) -> tuple[Layer, Space]:
     painted = node.type() == "paintlayer"
     pixels = node.pixelData(*place) if painted else node.projectionPixelData(*place)
     if space != own:
-        copy = document.createNode("copy", "paintlayer")
-        own.apply(copy)
-        copy.setPixelData(pixels, *place)
-        space.apply(copy)
-        pixels = copy.pixelData(*place)
+        with scratch(own) as unseen:
+            copy = unseen.createNode("copy", "paintlayer")
+            copy.setPixelData(pixels, *place)
+            copy.setColorSpace(space.model, space.depth, space.profile)
+            pixels = copy.pixelData(*place)
     x, y, width, height = place
     return Layer(width, height, space.format, memoryview(pixels), node.name(), x, y, space.icc), space
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from krita import Krita, Selection
 
 from calotype_krita.qt import QtCore
 from calotype_krita.reading import Reading
-from calotype_krita.spaces import Space, space_of
+from calotype_krita.spaces import Space, scratch, space_of
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
 
@@ -24,26 +25,41 @@ def insert(document: Any, reading: Reading, label: str, layers: Sequence[Layer])
             "DOCUMENT_CLOSED", "The document was closed while the filter worked, so its result was dropped."
         )
     inner = [layer for layer in layers if layer.place.kind != "document"]
+    outer = [layer for layer in layers if layer.place.kind == "document"]
     if inner:
-        _add(document, reading, _one_node(document, reading, label, inner))
-    for layer in layers:
-        if layer.place.kind == "document":
-            _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
+        with ExitStack() as scratches:
+            node = _one_node(document, reading, label, inner, scratches)
+            _add(document, reading, node)
+        if not outer:
+            QtCore.QTimer.singleShot(0, lambda: _activate(document, node))  # Krita does not know it before
+    for layer in outer:
+        _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
 
 
-def _one_node(document: Any, reading: Reading, label: str, layers: Sequence[Layer]) -> Any:
-    """Krita undoes one added node a step: several are put into a group."""
+def _one_node(
+    document: Any, reading: Reading, label: str, layers: Sequence[Layer], scratches: ExitStack
+) -> Any:
+    """Krita makes an undo step of all that is done to a node, even before it is added. So only one plain
+    layer is made in the user's document; everything else is put together where nobody sees it.
+    """
+    first = layers[0]
+    plain = len(layers) == 1 and not first.place.group and first.place.blend == "normal"
+    if plain and space_of(first.format, first.profile, reading.space) == Space.of(document):
+        return _paint_layer(document, first)
+    home = scratches.enter_context(scratch(Space.of(document)))
     tops: list[Any] = []
     groups: dict[str, Any] = {}
-    previous: Any | None = None
+    unseen = previous = None
     for layer in layers:
-        if layer.place.kind == "mask" and previous is not None:
-            _mask(document, previous, layer)
+        if layer.place.kind == "mask" and unseen is not None:
+            _mask(unseen, previous, layer)
             continue
-        previous = _paint_layer(document, layer, space_of(layer.format, layer.profile, reading.space))
+        space = space_of(layer.format, layer.profile, reading.space)
+        unseen = home if space == Space.of(home) else scratches.enter_context(scratch(space))
+        previous = _paint_layer(unseen, layer)
         name = layer.place.group
         if name and name not in groups:
-            groups[name] = document.createGroupLayer(name)
+            groups[name] = home.createGroupLayer(name)
             tops.append(groups[name])
         if name:
             _put(groups[name], previous)
@@ -51,7 +67,7 @@ def _one_node(document: Any, reading: Reading, label: str, layers: Sequence[Laye
             tops.append(previous)
     if len(tops) == 1:
         return tops[0]
-    group = document.createGroupLayer(label)
+    group = home.createGroupLayer(label)
     for top in tops:
         _put(group, top)
     return group
@@ -63,13 +79,13 @@ def _put(group: Any, node: Any) -> None:
     group.addChildNode(node, inside[-1] if inside else None)
 
 
-def _paint_layer(document: Any, layer: Layer, space: Space) -> Any:
+def _paint_layer(document: Any, layer: Layer) -> Any:
     node = document.createNode(layer.name, "paintlayer")
-    space.apply(node)
     node.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
     node.setOpacity(round(255 * layer.place.opacity))
     node.setVisible(layer.place.visible)
-    node.setBlendingMode(BLENDS.get(layer.place.blend, layer.place.blend))
+    if layer.place.blend != "normal":
+        node.setBlendingMode(BLENDS.get(layer.place.blend, layer.place.blend))
     return node
 
 
@@ -93,7 +109,6 @@ def _add(document: Any, reading: Reading, node: Any) -> None:
             f"Krita did not let a new layer into '{parent.name()}'. Unlock that group, then run again.",
         )
     document.refreshProjection()
-    QtCore.QTimer.singleShot(0, lambda: _activate(document, node))  # Krita does not know it before
 
 
 def _activate(document: Any, node: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -39,10 +41,6 @@ class Space:
     def srgb(depth: str, linear: bool = False) -> Space:
         return Space("RGBA", depth, "sRGB-elle-V2-g10.icc" if linear else "sRGB-elle-V2-srgbtrc.icc")
 
-    def apply(self, node: Any) -> None:
-        if Space.of(node) != self:
-            node.setColorSpace(self.model, self.depth, self.profile)
-
     @property
     def travelling(self) -> Space:
         """The nearest one that the engine takes: RGB and grey of any depth, CMYK of whole numbers."""
@@ -66,16 +64,24 @@ class Space:
         return b"" if self.profile in _TRANSFERS else _icc(self)
 
 
-@lru_cache(maxsize=16)
-def _icc(space: Space) -> bytes:
-    """Krita's API gives a profile's name only; a saved document of one pixel holds its bytes."""
+@contextmanager
+def scratch(space: Space) -> Iterator[Any]:
+    """A document that nobody sees. What is done to its nodes leaves no undo steps in the user's."""
     document = Krita.instance().createDocument(1, 1, "profile", space.model, space.depth, space.profile, 72.0)
     document.setBatchmode(True)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "profile.kra")
-        document.saveAs(os.fsencode(path).decode())  # Python may name files in ASCII here, Krita never does
+    try:
+        yield document
+    finally:
         document.setModified(False)
         document.close()
+
+
+@lru_cache(maxsize=16)
+def _icc(space: Space) -> bytes:
+    """Krita's API gives a profile's name only; a saved document holds its bytes."""
+    with scratch(space) as document, tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "profile.kra")
+        document.saveAs(os.fsencode(path).decode())  # Python may name files in ASCII here, Krita never does
         with zipfile.ZipFile(path) as archive:
             return archive.read("profile/annotations/icc")
 

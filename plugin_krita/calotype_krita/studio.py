@@ -102,7 +102,7 @@ class Studio(QtCore.QObject):
                         "NO_LAYER", f"{parameter.label}: that layer is gone. Choose another one."
                     )
                 checked[parameter.name] = len(layers)
-                layers.append(reading.read(document, node)[0])
+                layers.append(reading.read(node)[0])
         return layers, checked
 
     def _pump(self) -> None:

@@ -9,9 +9,10 @@ from calotype_krita import reading
 from calotype_krita.docker import docker_of
 from calotype_krita.spaces import Space
 from calotype_krita.studio import key_of, studio
-from calotype_wire import connection, places, protocol
 from krita import InfoObject, Krita, Selection
 from PyQt5.QtWidgets import QApplication, QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSlider, QSpinBox
+
+from calotype_wire import connection, places, protocol
 
 OUT, PHOTO = (os.fsencode(os.environ[key]).decode() for key in ("DRIVER_OUT", "PHOTO"))
 """As Krita names files; its Python may name them in ASCII."""
@@ -174,7 +175,8 @@ def _depth(model, depth, profile=""):
     def scenario():
         document, photo = opened(model, depth, profile)
         yield settled(document, photo)
-        before, space = whole(photo), Space.of(photo)
+        before, space, undo = whole(photo), Space.of(photo), app.action("edit_undo")
+        undoable = undo.isEnabled(), undo.text()
         studio().run(document, "identity", {})
         yield ran(document)
         assert sentences(document)[0] is False, sentences(document)
@@ -182,6 +184,13 @@ def _depth(model, depth, profile=""):
         assert Space.of(result) == space.travelling, Space.of(result)
         if space.travelling == space:
             assert whole(result) == before
+        undo.trigger()
+        yield lambda: names(document) == ["Photo"]
+        yield
+        assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+        app.action("edit_redo").trigger()
+        yield lambda: names(document) == ["Photo", "Identity"]
+        result = document.nodeByName("Identity")
         studio().run(document, "invert", {})
         yield ran(document)
         assert sentences(document)[0] is False, sentences(document)
@@ -211,6 +220,29 @@ scenario_cmyk_float = _depth("CMYKA", "F32")
 scenario_lab = _depth("LABA", "U16")
 
 
+def scenario_a_layer_of_another_depth_than_the_document_comes_back_in_its_own():
+    document, photo = opened("RGBA", "U16", "")
+    yield settled(document, photo)
+    photo.setColorSpace("GRAYA", "U8", "Gray-D50-elle-V2-srgbtrc.icc")
+    yield
+    before, undo = whole(photo), app.action("edit_undo")
+    undoable = undo.isEnabled(), undo.text()
+    studio().run(document, "identity", {})
+    yield ran(document)
+    result = document.nodeByName("Identity")
+    assert Space.of(result) == Space("GRAYA", "U8", "Gray-D50-elle-V2-srgbtrc.icc"), Space.of(result)
+    assert whole(result) == before
+    undo.trigger()
+    yield lambda: names(document) == ["Photo"]
+    yield
+    assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+    app.action("edit_redo").trigger()
+    yield lambda: names(document) == ["Photo", "Identity"]
+    document.refreshProjection()
+    document.waitForDone()
+    assert whole(document.nodeByName("Identity")) == before
+
+
 def scenario_a_group_and_a_vector_layer_are_read_as_they_look():
     document, photo = opened()
     yield settled(document, photo)
@@ -228,7 +260,9 @@ def scenario_a_group_and_a_vector_layer_are_read_as_they_look():
     assert whole(document.nodeByName("Inverted")) == inverted(whole(inside))
     vector = document.createVectorLayer("Vector")
     document.rootNode().addChildNode(vector, photo)
-    vector.addShapesFromSvg('<svg width="96px" height="64px"><rect x="4" y="4" width="30" height="20" fill="#ff0000"/></svg>')
+    vector.addShapesFromSvg(
+        '<svg width="96px" height="64px"><rect x="4" y="4" width="30" height="20" fill="#ff0000"/></svg>'
+    )
     yield lambda: not vector.bounds().isEmpty()
     yield settled(document, vector)
     studio().run(document, "invert", {})
@@ -304,7 +338,8 @@ def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
     document.rootNode().addChildNode(other, photo)
     yield settled(document, photo)
     values = {"other": other.uniqueId(), "colours": ["#102030", "#405060"], "path": "a b.txt", "look": "x"}
-    count = len(app.documents())
+    count, undo = len(app.documents()), app.action("edit_undo")
+    undoable = undo.isEnabled(), undo.text()
     studio().run(document, "parts", values)
     yield ran(document)
     failed, said = sentences(document)
@@ -329,10 +364,18 @@ def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
     app.setActiveDocument(document)
     yield lambda: app.activeDocument() == document
     yield
-    app.action("edit_undo").trigger()
-    for _ in range(20):
-        yield
-    assert names(document) == ["Photo", "Other"], names(document)
+    undo.trigger()
+    yield lambda: names(document) == ["Photo", "Other"]
+    yield
+    assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+    app.action("edit_redo").trigger()
+    yield lambda: names(document) == ["Photo", "Parts", "Other"]
+    second = document.nodeByName("Second")
+    second.setVisible(True)
+    second.setPixelData(bytes([9, 9, 9, 255]), 8, 8, 1, 1)
+    document.refreshProjection()
+    document.waitForDone()
+    assert document.saveAs(os.path.join(OUT, "parts.kra"))
 
 
 def scenario_cancel_ends_the_job_and_leaves_the_document_alone():
@@ -498,8 +541,7 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     document, photo = opened()
     yield settled(document, photo)
     bar = app.activeWindow().qwindow().menuBar()
-    print("MENUS", [(a.text(), a.menu() and a.menu().objectName()) for a in bar.actions()], flush=True)
-    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName() == "filter")
+    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter")
     ours = next(a.menu() for a in filters.actions() if a.menu() and a.text().replace("&", "") == "Calotype")
     ours.aboutToShow.emit()
     entries = [a.text().replace("&", "") for a in ours.actions() if not a.isSeparator()]
@@ -540,9 +582,9 @@ def scenario_a_photo_is_restored_from_the_menu():
     docker.setVisible(True)
     docker.raise_()
     docker.choice.setCurrentIndex(docker.choice.findData("restore"))
-    app.action("view_zoom_fit") and app.action("view_zoom_fit").trigger()
-    yield
-    yield
+    app.activeWindow().qwindow().showMaximized()
+    for _ in range(20):
+        yield
     shot("idle")
     app.action("calotype_restore").trigger()
     yield lambda: studio().jobs[key_of(document)].last is not None
@@ -559,9 +601,17 @@ def scenario_a_photo_is_restored_from_the_menu():
 def scenario_reading_leaves_no_trace():
     document, photo = opened("CMYKA", "F32", "")
     yield settled(document, photo)
-    document.waitForDone()
+    for _ in range(50):
+        yield
     document.setModified(False)
+    for _ in range(5):
+        yield
+    assert not document.modified()
+    undo = app.action("edit_undo")
+    before = undo.isEnabled(), undo.text()
     reading.active(document)
-    yield
+    for _ in range(5):
+        yield
+    assert (undo.isEnabled(), undo.text()) == before, undo.text()
     assert not document.modified()
     assert names(document) == ["Photo"]

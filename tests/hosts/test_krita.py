@@ -9,13 +9,13 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from hosts import rootfs
+from hosts.krita import Krita
 from PIL import Image
 
 from calotype_setup import editors
 from calotype_setup.krita import Krita as KritaProfile
 from calotype_wire import launch
-from hosts import rootfs
-from hosts.krita import Krita
 
 SCENARIOS = Path(__file__).with_name("krita_scenarios.py")
 NAMES = re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", SCENARIOS.read_text("utf-8"), re.MULTILINE)
