@@ -1,0 +1,189 @@
+"""The dialog of a filter: GIMP's own, with widgets for what GIMP has none for."""
+
+from collections.abc import Callable
+
+import form
+from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk
+
+from calotype_wire import params
+from calotype_wire.params import Operation
+from calotype_wire.session import Session
+
+PUMP_MS = 50
+HELP_CHARS = 56
+WIDTH_PX = 480
+
+
+def ask(
+    operation: Operation,
+    procedure: Gimp.Procedure,
+    config: Gimp.ProcedureConfig,
+    image: Gimp.Image,
+    session: Session,
+) -> bool:
+    """Fill in config; False where the user cancels. The engine starts meanwhile."""
+    GimpUi.init("calotype")
+    dialog = GimpUi.ProcedureDialog.new(procedure, config, operation.label)
+    dialog.set_default_size(WIDTH_PX, -1)
+    area = dialog.get_content_area()
+    help = Gtk.Label(label=operation.help, xalign=0, wrap=True, max_width_chars=HELP_CHARS, margin_bottom=6)
+    help.show()
+    area.pack_start(help, False, False, 0)
+    labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
+    for name, parameter in form.arguments(operation).items():
+        widget = _own_widget(name, parameter, config, image, labels)
+        if widget is not None:
+            widget.set_tooltip_text(parameter.help)
+            widget.show_all()
+            area.pack_start(widget, False, False, 0)
+        else:
+            kind = GimpUi.ScaleEntry if isinstance(parameter, params.Number) else GObject.TYPE_NONE
+            stock = dialog.get_widget(name, kind)
+            if isinstance(stock, GimpUi.Labeled):
+                labels.add_widget(stock.get_label())
+            dialog.fill([name])
+    session.wake()
+    pump = GLib.timeout_add(PUMP_MS, lambda: session.pump() is not None)
+    try:
+        return bool(dialog.run())
+    finally:
+        GLib.source_remove(pump)
+        dialog.destroy()
+
+
+def _own_widget(
+    name: str,
+    parameter: params.Parameter,
+    config: Gimp.ProcedureConfig,
+    image: Gimp.Image,
+    labels: Gtk.SizeGroup,
+) -> Gtk.Widget | None:
+    if isinstance(parameter, params.Number) and parameter.optional:
+        return _optional_number(name, parameter, config, labels)
+    if isinstance(parameter, params.OtherLayer):
+        return _other_layer(name, parameter, config, image, labels)
+    if isinstance(parameter, params.Palette):
+        return _palette(name, parameter, config, labels)
+    return None
+
+
+def _follow(config: Gimp.ProcedureConfig, name: str, show: Callable[[], None]) -> None:
+    """show() now, and whenever the Reset button changes the value."""
+    show()
+    config.connect(f"notify::{name}", lambda *_: show())
+
+
+def _labelled(text: str, labels: Gtk.SizeGroup, *widgets: Gtk.Widget) -> Gtk.Box:
+    box = Gtk.Box(spacing=6)
+    label = Gtk.Label(label=text, xalign=0)
+    labels.add_widget(label)
+    box.pack_start(label, False, False, 0)
+    for widget in widgets:
+        box.pack_start(widget, widget.get_hexpand(), True, 0)
+    return box
+
+
+def _optional_number(
+    name: str, number: params.Number, config: Gimp.ProcedureConfig, labels: Gtk.SizeGroup
+) -> Gtk.Widget:
+    """A scale, and a box to leave it to the engine."""
+    digits = 0 if number.whole else 1
+    scale = GimpUi.ScaleEntry.new(number.label, number.minimum, number.minimum, number.maximum, digits)
+    scale.set_value((number.minimum + number.maximum) / 2)
+    scale.set_hexpand(True)
+    labels.add_widget(scale.get_label())
+    check = Gtk.CheckButton(label="Automatic")
+
+    def show() -> None:
+        value = config.get_property(name)
+        check.set_active(value == form.automatic(number))
+        if not check.get_active() and scale.get_value() != value:
+            scale.set_value(value)
+        scale.set_sensitive(not check.get_active())
+
+    def store(*_: object) -> None:
+        value = form.automatic(number) if check.get_active() else scale.get_value()
+        config.set_property(name, int(value) if number.whole else value)
+
+    _follow(config, name, show)
+    check.connect("toggled", store)
+    scale.connect("value-changed", store)
+    box = Gtk.Box(spacing=6)
+    box.pack_start(scale, True, True, 0)
+    box.pack_start(check, False, False, 0)
+    return box
+
+
+def _other_layer(
+    name: str,
+    parameter: params.OtherLayer,
+    config: Gimp.ProcedureConfig,
+    image: Gimp.Image,
+    labels: Gtk.SizeGroup,
+) -> Gtk.Widget:
+    choice = Gtk.ComboBoxText(hexpand=True)
+    choice.append("", "None")
+    layers = {str(layer.get_id()): layer for layer in _all_layers(image.get_layers())}
+    for key, layer in layers.items():
+        choice.append(key, layer.get_name())
+
+    def show() -> None:
+        layer = config.get_property(name)
+        choice.set_active_id(str(layer.get_id()) if layer else "")
+
+    _follow(config, name, show)
+    choice.connect("changed", lambda *_: config.set_property(name, layers.get(choice.get_active_id())))
+    return _labelled(parameter.label, labels, choice)
+
+
+def _all_layers(layers: list[Gimp.Layer]) -> list[Gimp.Layer]:
+    found = []
+    for layer in layers:
+        found.append(layer)
+        if layer.is_group():
+            found += _all_layers(layer.get_children())
+    return found
+
+
+def _palette(
+    name: str, parameter: params.Palette, config: Gimp.ProcedureConfig, labels: Gtk.SizeGroup
+) -> Gtk.Widget:
+    """Two to eight colours to click on, or none: the engine decides."""
+    swatches = Gtk.Box(spacing=3)
+    fewer, more = (
+        Gtk.Button.new_from_icon_name(icon, Gtk.IconSize.BUTTON) for icon in ("list-remove", "list-add")
+    )
+
+    def show() -> None:
+        chosen = form.colours(config.get_property(name) or "")
+        for old in swatches.get_children():
+            old.destroy()
+        for colour in chosen:
+            rgba = Gdk.RGBA()
+            rgba.parse(colour)
+            swatch = Gtk.ColorButton(rgba=rgba)
+            swatch.connect("color-set", lambda *_: store())
+            swatches.pack_start(swatch, False, False, 0)
+        if not chosen:
+            swatches.pack_start(Gtk.Label(label="Automatic"), False, False, 0)
+        swatches.show_all()
+        fewer.set_sensitive(bool(chosen))
+        more.set_sensitive(len(chosen) < 8)
+
+    def stored() -> list[str]:
+        buttons = [child for child in swatches.get_children() if isinstance(child, Gtk.ColorButton)]
+        return [_hex(button.get_rgba()) for button in buttons]
+
+    def store(change: Callable[[list[str]], list[str]] = list) -> None:
+        config.set_property(name, ", ".join(change(stored())))
+
+    _follow(config, name, show)
+    fewer.connect("clicked", lambda *_: store(lambda old: old[:-1] if len(old) > 2 else []))
+    more.connect(
+        "clicked", lambda *_: store(lambda old: [*old, "#808080"] if old else ["#000000", "#ffffff"])
+    )
+    return _labelled(parameter.label, labels, swatches, fewer, more)
+
+
+def _hex(colour: Gdk.RGBA) -> str:
+    return "#" + "".join(f"{round(part * 255):02x}" for part in (colour.red, colour.green, colour.blue))

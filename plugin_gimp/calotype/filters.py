@@ -1,0 +1,139 @@
+"""One run of a filter, from the layer that was chosen to the layers that are added."""
+
+import sys
+import traceback
+from dataclasses import dataclass
+
+import form
+import pixels
+import progress
+import results
+from gi.repository import Gimp
+
+from calotype_wire import places
+from calotype_wire.client import Catalogue, Request
+from calotype_wire.errors import CalotypeError
+from calotype_wire.params import Operation
+from calotype_wire.session import Session, known_operations
+
+add_arguments = form.add_arguments
+
+Status = Gimp.PDBStatusType
+CALLERS = ("BAD_INPUT", "BAD_PARAMETER", "EMPTY_SELECTION")
+"""Codes of what the user, or a script, can put right."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    status: Gimp.PDBStatusType
+    sentence: str = ""
+    layer: Gimp.Layer | None = None
+    document: Gimp.Image | None = None
+
+
+def by_name() -> dict[str, Operation]:
+    """The operations of the cached catalogue by the end of their procedure's name."""
+    return {operation.name.replace("_", "-"): operation for operation in known_operations()}
+
+
+def menu_label(operation: Operation) -> str:
+    label = operation.label.replace("_", "__")
+    return f"{label}..." if form.asks(operation) else label
+
+
+def run(
+    operation: Operation,
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+) -> Outcome:
+    session = Session("GIMP")
+    try:
+        return _run(session, operation, procedure, run_mode, image, drawables, config)
+    except CalotypeError as error:
+        return _failure(error)
+    except Exception:  # noqa: BLE001 GIMP shows nothing at all where a plug-in ends with a traceback
+        return _bug()
+    finally:
+        session.close()
+
+
+def _run(
+    session: Session,
+    operation: Operation,
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+) -> Outcome:
+    procedure.get_plug_in().set_pdb_error_handler(Gimp.PDBErrorHandler.PLUGIN)  # no dialogs but ours
+    layer = pixels.chosen_layer(image, drawables)
+    on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
+    if run_mode == Gimp.RunMode.INTERACTIVE and on_screen and form.asks(operation):
+        import dialog  # needs a screen
+
+        if not dialog.ask(operation, procedure, config, image, session):
+            return Outcome(Status.CANCEL)
+    values, others = form.values(operation, config)
+    parameters = operation.check(values)
+    source = pixels.source(image, layer)
+    request = Request(
+        operation.name,
+        [source.layer, *(pixels.whole(other) for other in others)],
+        parameters,
+        source.selection,
+        "alpha",
+    )
+    with progress.shown(operation.label, on_screen) as meter:
+        result = progress.wait(session, request, meter)
+        meter.busy("Adding the result")
+        progress.turn(meter)
+        added = results.insert(source, result.layers, on_screen)
+    report = [line for line in result.facts.get("report", []) if isinstance(line, str)]
+    if report:
+        Gimp.message("\n".join(report))
+    return Outcome(Status.SUCCESS, "", added.layer, added.document)
+
+
+def set_up(run_mode: Gimp.RunMode) -> Outcome:
+    """Have the engine tell what it can do, for the menu of the next start."""
+    session = Session("GIMP")
+    try:
+        on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
+        with progress.shown("Calotype", on_screen) as meter:
+            catalogue: Catalogue = progress.wait_for_catalogue(session, meter)
+    except CalotypeError as error:
+        return _failure(error)
+    except Exception:  # noqa: BLE001 as above
+        return _bug()
+    finally:
+        session.close()
+    names = ", ".join(operation.label for operation in catalogue.operations)
+    Gimp.message(f"Calotype is ready. Start GIMP again, then look below Filters > Calotype for: {names}.")
+    return Outcome(Status.SUCCESS)
+
+
+def _failure(error: CalotypeError) -> Outcome:
+    if error.code == "CANCELLED":
+        return Outcome(Status.CANCEL)
+    status = Status.CALLING_ERROR if error.code in CALLERS else Status.EXECUTION_ERROR
+    return Outcome(status, error.sentence)
+
+
+def _bug() -> Outcome:
+    """Of the exception that is being handled."""
+    trace = traceback.format_exc()
+    print(trace, file=sys.stderr)  # noqa: T201 GIMP's own log
+    log = places.log_file().with_name("gimp.log")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(trace, "utf-8")
+    except OSError:
+        pass  # the sentence matters more
+    return Outcome(
+        Status.EXECUTION_ERROR,
+        f"Calotype made a mistake; your picture is as it was. Please report it with the file {log}.",
+    )

@@ -1,0 +1,216 @@
+"""What an operation gets to see of an image: samples as the image itself holds them."""
+
+from dataclasses import dataclass
+
+from gi.repository import Babl, Gegl, Gimp
+
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer, LayerShape, PixelFormat
+
+CONTEXT_PX = 128
+"""Around a selection: what a network must see to judge the selected part."""
+
+BAND_BYTES = 64 << 20
+"""Reads of 2 GiB abort a plug-in, and each passes through one more copy."""
+
+TYPES = {"u8": "u8", "u16": "u16", "f16": "half", "f32": "float"}
+"""Babl's words for the wire's depths."""
+
+DEPTHS = {"u8": "u8", "u16": "u16", "half": "f16", "float": "f32", "u32": "f32", "double": "f32"}
+"""GIMP's own filters, too, see 32-bit integers and doubles as floats."""
+
+MODELS = {"RGB": "R{0}G{0}B{0}", "RGBA": "R{0}G{0}B{0}A", "G": "Y{0}", "GA": "Y{0}A"}
+
+
+def bad_input(sentence: str) -> CalotypeError:
+    return CalotypeError("BAD_INPUT", sentence)
+
+
+@dataclass(frozen=True)
+class Box:
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def moved(self, x: int, y: int) -> "Box":
+        return Box(self.x + x, self.y + y, self.width, self.height)
+
+    def grown(self, by: int) -> "Box":
+        return Box(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+    def within(self, other: "Box") -> "Box":
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        right = min(self.x + self.width, other.x + other.width)
+        bottom = min(self.y + self.height, other.y + other.height)
+        return Box(x, y, max(0, right - x), max(0, bottom - y))
+
+
+@dataclass(frozen=True)
+class Samples:
+    """How a drawable's samples travel: in their own colour space, so that they survive bit for bit.
+
+    Formats named without a space are sRGB to Babl, which would convert, and round.
+    """
+
+    marks: str
+    """' for the space's own curve, ~ for sRGB's, none for linear light."""
+    native: str
+    """Babl's type."""
+    space: object
+    format: PixelFormat
+    profile: bytes
+
+    @classmethod
+    def of(cls, drawable: Gimp.Drawable) -> "Samples":
+        babl = drawable.get_format()
+        model, native = Babl.format_get_encoding(babl).rsplit(" ", 1)
+        marks = "'" if "'" in model else "~" if "~" in model else ""
+        channels = ("G" if model[0] == "Y" else "RGB") + ("A" if model[-1] == "A" else "")
+        format = PixelFormat(channels, DEPTHS[native], "srgb" if marks else "linear")
+        profile = _profile(drawable.get_image(), marks)
+        return cls(marks, native, Babl.format_get_space(babl), format, profile)
+
+    @property
+    def kind(self) -> tuple[str, str, str, str]:
+        """What belongs to the whole image and not to one layer."""
+        return self.marks, self.native, self.format.channels.rstrip("A"), Babl.get_name(self.space)
+
+    @property
+    def exact(self) -> bool:
+        return TYPES[self.format.depth] == self.native
+
+    def name(self, format: PixelFormat) -> str:
+        """Babl's name of format in this space."""
+        encoding = MODELS[format.channels].format(self.marks) + " " + TYPES[format.depth]
+        return Babl.get_name(Babl.format_with_space(encoding, self.space))
+
+
+def _profile(image: Gimp.Image, marks: str) -> bytes:
+    """The ICC profile that describes the samples; empty where they are sRGB or linear sRGB."""
+    assigned = image.get_color_profile()
+    if assigned is None or assigned.is_equal(Gimp.ColorProfile.new_rgb_srgb()):
+        return b""
+    if marks == "~":
+        assigned = Gimp.ColorProfile.new_srgb_trc_from_color_profile(assigned)
+    elif not marks:
+        assigned = Gimp.ColorProfile.new_linear_from_color_profile(assigned)
+    return bytes(assigned.get_icc_profile()) if assigned else b""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The part of a layer that is sent, in document coordinates.
+
+    everything: all of the layer. visible: where something is selected; all of the box where nothing is.
+    selection: None then.
+    """
+
+    image: Gimp.Image
+    drawable: Gimp.Layer
+    samples: Samples
+    everything: Box
+    box: Box
+    visible: Box
+    layer: Layer
+    selection: Layer | None
+
+
+def chosen_layer(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
+    """Raises CalotypeError BAD_INPUT where it is not one that can be worked on."""
+    if len(drawables) != 1:
+        raise bad_input(
+            "Choose a layer first."
+            if not drawables
+            else "Calotype works on one layer at a time. Choose a single layer, or a group of them."
+        )
+    drawable = drawables[0]
+    if isinstance(drawable, Gimp.LayerMask):  # what a user has active just after adding a mask
+        drawable = Gimp.Layer.from_mask(drawable)
+    if not isinstance(drawable, Gimp.Layer):
+        raise bad_input("Calotype works on layers, not on channels. Choose a layer and try again.")
+    if image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+        raise bad_input(
+            "An indexed image has too few colours for the result. Choose Image > Mode > RGB first; "
+            "you can go back to indexed colours afterwards."
+        )
+    if image.get_floating_sel() is not None:
+        raise bad_input("There is a floating selection. Anchor it, or make it a layer, and try again.")
+    if drawable.is_group() and not drawable.get_children():
+        raise bad_input("This group is empty. Choose a layer with pixels.")
+    return drawable
+
+
+def check_there(drawable: Gimp.Layer) -> None:
+    """The user goes on working, and may close and delete. Raises CalotypeError GONE."""
+    image = drawable.get_image() if drawable.is_valid() else None
+    if image is None or image.get_item_position(drawable) < 0:
+        raise CalotypeError(
+            "GONE",
+            "The image was closed, or the layer deleted, while Calotype was at work. Nothing was added.",
+        )
+
+
+def source(image: Gimp.Image, drawable: Gimp.Layer) -> Source:
+    """Raises CalotypeError EMPTY_SELECTION, GONE or TOO_LARGE."""
+    check_there(drawable)
+    everything = box_of(drawable)
+    box = visible = everything
+    selection = None
+    if not Gimp.Selection.is_empty(image):
+        hit, x, y, width, height = drawable.mask_intersect()
+        visible = Box(x, y, width, height).moved(everything.x, everything.y)
+        selection = _selection(image, visible) if hit else None
+        if selection is None or not bytes(selection.pixels).strip(b"\0"):
+            raise CalotypeError(
+                "EMPTY_SELECTION",
+                "The selection lies outside of the layer. Select a part of the layer, or nothing at all.",
+            )
+        box = visible.grown(CONTEXT_PX).within(everything)
+    samples = Samples.of(drawable)
+    layer = _read(drawable, samples, box)
+    return Source(image, drawable, samples, everything, box, visible, layer, selection)
+
+
+def box_of(drawable: Gimp.Drawable) -> Box:
+    _, x, y = drawable.get_offsets()
+    return Box(x, y, drawable.get_width(), drawable.get_height())
+
+
+def whole(drawable: Gimp.Layer) -> Layer:
+    """All of another layer, for a parameter that names one. Raises CalotypeError GONE or TOO_LARGE."""
+    check_there(drawable)
+    return _read(drawable, Samples.of(drawable), box_of(drawable))
+
+
+def _selection(image: Gimp.Image, box: Box) -> Layer:
+    format = PixelFormat("G", "u8", "linear")
+    data = read(image.get_selection(), box, "Y u8", 1)
+    return Layer(box.width, box.height, format, data, "Selection", box.x, box.y)
+
+
+def _read(drawable: Gimp.Layer, samples: Samples, box: Box) -> Layer:
+    name = drawable.get_name() or ""
+    shape = LayerShape(box.width, box.height, samples.format, name, box.x, box.y)
+    LayerShape.from_wire(shape.to_wire())  # too large? before gigabytes are read
+    _, x, y = drawable.get_offsets()
+    data = read(drawable, box.moved(-x, -y), samples.name(samples.format), samples.format.bytes_a_pixel)
+    return Layer(box.width, box.height, samples.format, data, name, box.x, box.y, samples.profile)
+
+
+def read(drawable: Gimp.Drawable, box: Box, format: str, bytes_a_pixel: int) -> bytearray:
+    """box: in the drawable's own coordinates."""
+    buffer = drawable.get_buffer()
+    stride = box.width * bytes_a_pixel
+    data = bytearray(stride * box.height)
+    for y, rows in bands(box.height, stride):
+        part = Gegl.Rectangle.new(box.x, box.y + y, box.width, rows)
+        band = buffer.get(part, 1.0, format, Gegl.AbyssPolicy.NONE)
+        data[y * stride : (y + rows) * stride] = band
+    return data
+
+
+def bands(height: int, stride: int) -> list[tuple[int, int]]:
+    """(first row, rows) of each part that may be moved at once."""
+    most = max(1, BAND_BYTES // stride)
+    return [(y, min(most, height - y)) for y in range(0, height, most)]

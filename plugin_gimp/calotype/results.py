@@ -1,0 +1,228 @@
+"""Results become layers, groups, masks and documents; in the image, one step of undo."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pixels
+from gi.repository import Gegl, Gimp
+from pixels import Box, Samples, Source
+
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer
+
+MODES = {
+    "normal": Gimp.LayerMode.NORMAL,
+    "multiply": Gimp.LayerMode.MULTIPLY,
+    "screen": Gimp.LayerMode.SCREEN,
+    "overlay": Gimp.LayerMode.OVERLAY,
+    "color": Gimp.LayerMode.LCH_COLOR,
+    "luminosity": Gimp.LayerMode.LCH_LIGHTNESS,
+}
+
+TYPES = {
+    (Gimp.ImageBaseType.RGB, False): Gimp.ImageType.RGB_IMAGE,
+    (Gimp.ImageBaseType.RGB, True): Gimp.ImageType.RGBA_IMAGE,
+    (Gimp.ImageBaseType.GRAY, False): Gimp.ImageType.GRAY_IMAGE,
+    (Gimp.ImageBaseType.GRAY, True): Gimp.ImageType.GRAYA_IMAGE,
+}
+
+
+@dataclass
+class Added:
+    """layer: the first, lowest one."""
+
+    layer: Gimp.Layer | None = None
+    document: Gimp.Image | None = None
+
+
+@dataclass
+class _Piece:
+    """A layer that is finished but not in the image yet. group: the name of the group that it goes into."""
+
+    layer: Gimp.Layer
+    group: str = ""
+
+
+@dataclass
+class _Pieces:
+    layers: list[_Piece] = field(default_factory=list)
+    documents: list[Gimp.Image] = field(default_factory=list)
+
+
+def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
+    """Put the results where their places say, above the layer that was worked on.
+
+    The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
+    """
+    _check_still_there(source)
+    pieces = _Pieces()
+    for layer in layers:
+        previous = pieces.layers[-1].layer if pieces.layers else None
+        if layer.place.kind == "document":
+            pieces.documents.append(_document(source, layer))
+        elif layer.place.kind == "mask" and previous is not None:
+            _add_mask(previous, source, layer)
+        else:
+            made = _layer(source, layer)
+            _keep_mask(made, source)
+            pieces.layers.append(_Piece(made, layer.place.group))
+    _check_still_there(source)
+    _insert(source, pieces.layers)
+    if on_screen:
+        for document in pieces.documents:
+            Gimp.Display.new(document)
+    return Added(
+        pieces.layers[0].layer if pieces.layers else None, pieces.documents[0] if pieces.documents else None
+    )
+
+
+def _check_still_there(source: Source) -> None:
+    """The user goes on working while the engine does."""
+    pixels.check_there(source.drawable)
+    if Samples.of(source.drawable).kind != source.samples.kind:
+        raise CalotypeError(
+            "GONE",
+            "The image's mode, precision or profile was changed while Calotype worked. Run the filter again.",
+        )
+
+
+def _insert(source: Source, pieces: list[_Piece]) -> None:
+    image = source.image
+    parent = source.drawable.get_parent()
+    position = image.get_item_position(source.drawable)  # each pushes the source, and what is there, down
+    now, then = pixels.box_of(source.drawable), source.everything
+    groups: dict[str, Gimp.GroupLayer] = {}
+    image.undo_group_start()
+    try:
+        for piece in pieces:
+            box = pixels.box_of(piece.layer).moved(now.x - then.x, now.y - then.y)
+            piece.layer.set_offsets(box.x, box.y)
+            if piece.group and piece.group not in groups:
+                group = Gimp.GroupLayer.new(image, piece.group)
+                groups[piece.group] = group
+                image.insert_layer(group, parent, position)
+            above = (groups[piece.group], 0) if piece.group else (parent, position)
+            if not image.insert_layer(piece.layer, *above):
+                raise CalotypeError("BAD_RESULT", "GIMP did not take the result in. Please report it.")
+    finally:
+        image.undo_group_end()
+
+
+def _layer(source: Source, layer: Layer) -> Gimp.Layer:
+    """Not in the image yet. Cut to what is selected where it covers just the part that was sent."""
+    image = source.image
+    box = Box(layer.x, layer.y, layer.width, layer.height)
+    shown = source.visible if box == source.box else box
+    kind = TYPES[image.get_base_type(), layer.format.channels.endswith("A")]
+    opacity, mode = layer.place.opacity * 100, MODES[layer.place.blend]
+    made = Gimp.Layer.new(image, layer.name, shown.width, shown.height, kind, opacity, mode)
+    made.set_visible(layer.place.visible)
+    made.set_offsets(shown.x, shown.y)
+    _write(made, shown, layer, _format_name(source.samples, layer))
+    if not source.samples.exact and box == shown == source.box:
+        _restore_unchanged(made, source, layer)
+    return made
+
+
+def _format_name(samples: Samples, layer: Layer) -> str:
+    """In the source's own space where the result is in it, too; otherwise sRGB."""
+    if layer.format.channels not in pixels.MODELS:
+        raise CalotypeError(
+            "BAD_RESULT", "The result is in colours that GIMP does not know. Please report it."
+        )
+    if layer.profile == samples.profile and layer.format.transfer == samples.format.transfer:
+        return samples.name(layer.format)
+    return _srgb_name(layer, "'" if layer.format.transfer == "srgb" else "")
+
+
+def _srgb_name(layer: Layer, marks: str) -> str:
+    return pixels.MODELS[layer.format.channels].format(marks) + " " + pixels.TYPES[layer.format.depth]
+
+
+def _write(drawable: Gimp.Drawable, shown: Box, layer: Layer, format: str) -> None:
+    """Fill drawable, which covers shown, from layer."""
+    size = layer.format.bytes_a_pixel
+    stride = layer.width * size
+    left, top = shown.x - layer.x, shown.y - layer.y
+    buffer = drawable.get_buffer()
+    view = memoryview(layer.pixels)
+    for y, rows in pixels.bands(shown.height, stride):
+        band = view[(top + y) * stride : (top + y + rows) * stride]
+        if shown.width != layer.width:
+            starts = range(left * size, len(band), stride)
+            data = b"".join(band[start : start + shown.width * size] for start in starts)
+        else:
+            data = bytes(band)  # anything else than bytes takes forty times as long
+        buffer.set(Gegl.Rectangle.new(0, y, shown.width, rows), format, data)
+    buffer.flush()
+    drawable.update(0, 0, shown.width, shown.height)
+
+
+def _restore_unchanged(made: Gimp.Layer, source: Source, layer: Layer) -> None:
+    """Rows that came back as they went keep the bits that were too many for the wire."""
+    if layer.format != source.layer.format:
+        return
+    stride = layer.width * layer.format.bytes_a_pixel
+    before, after = memoryview(source.layer.pixels), memoryview(layer.pixels)
+    original, buffer = source.drawable.get_buffer(), made.get_buffer()
+    x, y = source.box.x - source.everything.x, source.box.y - source.everything.y
+    for row in range(layer.height):
+        part = slice(row * stride, (row + 1) * stride)
+        if bytes(before[part]) == bytes(after[part]):
+            from_row = Gegl.Rectangle.new(x, y + row, layer.width, 1)
+            to_row = Gegl.Rectangle.new(0, row, layer.width, 1)
+            original.copy(from_row, Gegl.AbyssPolicy.NONE, buffer, to_row)
+    buffer.flush()
+
+
+def _keep_mask(made: Gimp.Layer, source: Source) -> None:
+    """What the source's mask hides stays hidden: the result gets a copy of it."""
+    mask = source.drawable.get_mask()
+    whole, shown = source.everything, pixels.box_of(made)
+    if mask is None or not source.drawable.get_apply_mask() or shown.within(whole) != shown:
+        return
+    copy = _white_mask(made)
+    part = Gegl.Rectangle.new(shown.x - whole.x, shown.y - whole.y, shown.width, shown.height)
+    buffer = copy.get_buffer()
+    mask.get_buffer().copy(
+        part, Gegl.AbyssPolicy.NONE, buffer, Gegl.Rectangle.new(0, 0, shown.width, shown.height)
+    )
+    buffer.flush()
+    copy.update(0, 0, shown.width, shown.height)
+
+
+def _add_mask(made: Gimp.Layer, source: Source, layer: Layer) -> None:
+    """Numbers go into a mask as they are, whatever the curve: white is opaque."""
+    shown = pixels.box_of(made)
+    part = shown.within(Box(layer.x, layer.y, layer.width, layer.height))
+    if part != shown:
+        raise CalotypeError("BAD_RESULT", "The result's mask does not fit its layer. Please report it.")
+    if made.get_mask() is not None:
+        made.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    _write(_white_mask(made), shown, layer, _srgb_name(layer, ""))
+
+
+def _white_mask(made: Gimp.Layer) -> Gimp.LayerMask:
+    made.add_mask(made.create_mask(Gimp.AddMaskType.WHITE))
+    made.set_edit_mask(False)
+    return made.get_mask()
+
+
+def _document(source: Source, layer: Layer) -> Gimp.Image:
+    """A new document in the colours of the one that was worked on."""
+    old = source.image
+    image = Gimp.Image.new_with_precision(layer.width, layer.height, old.get_base_type(), old.get_precision())
+    image.undo_disable()
+    profile = old.get_color_profile()
+    if profile is not None:
+        image.set_color_profile(profile)
+    _, x_resolution, y_resolution = old.get_resolution()
+    image.set_resolution(x_resolution, y_resolution)
+    alpha = layer.format.channels.endswith("A")
+    made = Gimp.Layer.new(
+        image, layer.name, layer.width, layer.height, TYPES[old.get_base_type(), alpha], 100, MODES["normal"]
+    )
+    image.insert_layer(made, None, 0)
+    _write(made, Box(layer.x, layer.y, layer.width, layer.height), layer, _format_name(source.samples, layer))
+    image.undo_enable()
+    return image

@@ -1,0 +1,176 @@
+"""Everything that can break around a filter, inside GIMP, with processes that really die."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gi.repository import Gimp
+from gimp_inside import call, home, native, picture, refused, run, tree
+
+PLUGIN = Path(Gimp.directory(), "plug-ins/calotype")
+CONNECTION = Path(home("run/connection.json"))
+
+
+def engine_pid() -> int:
+    pid: int = json.loads(CONNECTION.read_text("utf-8"))["pid"]
+    return pid
+
+
+def plugin_pids() -> list[int]:
+    """Of the plug-in's processes below this GIMP."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if process.name.isdigit() and str(PLUGIN / "calotype.py").encode() in words:
+            found.append(int(process.name))
+    return found
+
+
+@contextmanager
+def meanwhile(action: Callable[[], object]) -> Iterator[None]:
+    """action runs when the filter in the with block has sent its job."""
+
+    def act() -> None:
+        time.sleep(1)
+        action()
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@contextmanager
+def replaced(path: Path, text: str | None) -> Iterator[None]:
+    """path holds text, or is not there."""
+    before = path.read_bytes()
+    path.unlink()
+    if text is not None:
+        path.write_text(text, "utf-8")
+        path.chmod(0o600)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        path.chmod(0o600)
+
+
+def test_an_engine_killed_under_a_filter_is_told_of_and_the_next_one_works():
+    image, layer = picture()
+    run("identity", image, layer)
+    with meanwhile(lambda: os.kill(engine_pid(), signal.SIGKILL)):
+        refused("execution-error", "engine", "slow", image, layer, steps=2000)
+    run("identity", image, layer)
+
+
+def test_an_engine_that_hangs_is_told_of_and_replaced():
+    image, layer = picture()
+    run("identity", image, layer)
+    hung = engine_pid()
+    with meanwhile(lambda: os.kill(hung, signal.SIGSTOP)):
+        refused("execution-error", "does not answer", "slow", image, layer, steps=2000)
+    run("identity", image, layer)
+    assert engine_pid() != hung
+
+
+def test_a_plugin_that_gimp_kills_leaves_the_image_and_an_idle_engine():
+    """SIGKILL is what GIMP's own Cancel sends."""
+    image, layer = picture()
+    before = native(layer)
+    with meanwhile(lambda: [os.kill(pid, signal.SIGKILL) for pid in plugin_pids()]):
+        answer = call("slow", image, layer, steps=10000, step_ms=10.0)
+    assert answer.status != "success"
+    assert tree(image) == ["photo"]
+    assert native(layer) == before
+    started = time.monotonic()
+    run("slow", image, layer, steps=1)  # one worker: it waits for the killed one's job, 100 seconds, or not
+    assert time.monotonic() - started < 20
+
+
+def test_an_engine_that_refuses_the_password_is_told_of():
+    image, layer = picture()
+    run("identity", image, layer)
+    known = json.loads(CONNECTION.read_text("utf-8"))
+    with replaced(CONNECTION, json.dumps({**known, "token": "0" * 64})):
+        refused("execution-error", "", "identity", image, layer)
+    run("identity", image, layer)
+
+
+def test_an_engine_of_another_version_is_told_of():
+    image, layer = picture()
+    run("identity", image, layer)
+    protocol = PLUGIN / "vendor/calotype_wire/protocol.py"
+    text = protocol.read_text("utf-8").replace("VERSIONS = (1,)", "VERSIONS = (99,)")
+    with replaced(protocol, text):
+        refused("execution-error", "engine is the older one", "identity", image, layer)
+    run("identity", image, layer)
+
+
+def test_no_engine_and_no_installation_are_told_of():
+    image, layer = picture()
+    run("identity", image, layer)
+    os.kill(engine_pid(), signal.SIGKILL)
+    installation = Path(home("installation.json"))
+    with replaced(installation, None):
+        refused("execution-error", "install.py", "identity", image, layer)
+    with replaced(installation, json.dumps({"python": home("gone/bin/python")})):
+        refused("execution-error", "install.py", "identity", image, layer)
+    run("identity", image, layer)
+
+
+def test_a_plugin_without_its_files_says_so():
+    image, layer = picture()
+    vendor, away = PLUGIN / "vendor", PLUGIN / "away"
+    vendor.rename(away)
+    try:
+        refused("execution-error", "install.py", "identity", image, layer)
+    finally:
+        away.rename(vendor)
+    run("identity", image, layer)
+
+
+def test_a_mistake_of_the_plugin_becomes_a_sentence_and_a_file():
+    image, layer = picture()
+    results = PLUGIN / "results.py"
+    text = results.read_text("utf-8").replace(
+        "def insert(", "def insert(source, *_):\n    1 / 0\n\n\ndef old("
+    )
+    with replaced(results, text):
+        refused("execution-error", "report it", "identity", image, layer)
+    assert "ZeroDivisionError" in Path(home("log/gimp.log")).read_text("utf-8")
+
+
+def test_an_operation_that_the_engine_lost_since_the_start_is_no_crash():
+    image, layer = picture()
+    catalogue = Path(home("catalogue.json"))
+    known = json.loads(catalogue.read_text("utf-8"))
+    rest = [operation for operation in known["operations"] if operation["name"] != "invert"]
+    with replaced(catalogue, json.dumps({**known, "operations": rest})):
+        answer = call("invert", image, layer)
+    assert tree(image) == ["photo"], answer
+
+
+def test_a_full_disk_is_told_of():
+    """No file of the engine may grow beyond so many blocks of 512 bytes: first none, then no picture."""
+    image, layer = picture(600, 500)
+    python = Path(json.loads(Path(home("installation.json")).read_text("utf-8"))["python"])
+    script = python.read_text("utf-8")
+    for blocks in (0, 200):
+        os.kill(engine_pid(), signal.SIGKILL) if CONNECTION.exists() else None
+        python.write_text(script.replace("exec", f"ulimit -f {blocks}; exec"))
+        try:
+            refused("execution-error", "", "identity", image, layer)
+        finally:
+            python.write_text(script)
+    os.kill(engine_pid(), signal.SIGKILL)
+    run("identity", image, layer)

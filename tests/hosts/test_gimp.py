@@ -1,0 +1,108 @@
+"""The plug-in in real GIMP, with the real engine, which the plug-in itself starts."""
+
+import re
+import shutil
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import wait_for
+from hosts import rootfs
+from hosts.gimp import Gimp
+
+from calotype_wire import launch
+from calotype_wire.client import Catalogue
+
+pytestmark = [
+    pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
+    pytest.mark.timeout(900),
+]
+HERE = Path(__file__).parent
+
+
+def scenarios(file: str) -> list[str]:
+    return re.findall(r"^def (test_\w+)", (HERE / file).read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def gimp(tmp_path_factory):
+    made = Gimp(tmp_path_factory.mktemp("Zoë's GIMP"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.environment.items():
+            patch.setenv(name, value)
+        yield made
+        launch.stop()
+
+
+@pytest.fixture(scope="module")
+def first(gimp):
+    """GIMP with a plug-in that lacks its vendor folder, before the engine ran, after it, and after it
+    learned an operation."""
+    names = scenarios("gimp_first.py")
+    vendor, away = gimp.plugin / "vendor", gimp.work / "away"
+    vendor.rename(away)
+    found = gimp.run(HERE / "gimp_first.py", [names[2]])
+    away.rename(vendor)
+    found |= gimp.run(HERE / "gimp_first.py", names[:2])
+    found |= gimp.run(HERE / "gimp_first.py", [names[3]])
+    learn(gimp)
+    return found | gimp.run(HERE / "gimp_first.py", [names[4]])
+
+
+def learn(gimp):
+    """The engine is brought up to date: it has one operation more."""
+    launch.stop()
+    shutil.copy(HERE / "gimp_echo.py", gimp.operations)
+    client = launch.engine("test", sys.executable)
+    client.ask_catalogue()
+    wait_for(lambda: any(isinstance(event, Catalogue) for event in client.pump()), 60)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def filters(gimp, first):
+    return gimp.run(HERE / "gimp_filters.py")
+
+
+@pytest.fixture(scope="module")
+def failures(gimp, first):
+    return gimp.run(HERE / "gimp_failures.py")
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_first.py"))
+def test_starts(first, scenario):
+    assert not first[scenario], first[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_filters.py"))
+def test_filters(filters, scenario):
+    assert not filters[scenario], filters[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_failures.py"))
+def test_failures(failures, scenario):
+    assert not failures[scenario], failures[scenario]
+
+
+def test_two_gimps_that_start_at_once_share_one_engine(gimp, first):
+    launch.stop()
+    name = scenarios("gimp_filters.py")[0]
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(gimp.run, HERE / "gimp_filters.py", [name]) for _ in range(2)]
+        assert [run.result() for run in runs] == [{name: ""}] * 2
+    assert len(engines(gimp)) == 1
+
+
+def engines(gimp):
+    """Those of this home, by their process numbers."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get("CALOTYPE_HOME") == str(gimp.calotype)
+            if ours and process.cmdline()[-2:] == ["calotype", "serve"]:
+                found.append(process.pid)
+        except psutil.Error:
+            pass  # gone meanwhile
+    return found

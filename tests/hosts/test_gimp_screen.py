@@ -1,0 +1,179 @@
+"""The plug-in as people use it: menus, dialogs, the progress window, undo; pictures in build/screenshots."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from hosts import rootfs
+from hosts.gimp import PROJECT, Gimp
+from hosts.gimp_screen import Screen
+from hosts.test_gimp import learn
+from PIL import Image
+
+from calotype_wire import launch
+
+pytestmark = [
+    pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
+    pytest.mark.timeout(600),
+]
+IMAGE = "[i for i in Gimp.get_images() if i.get_file()][0]"
+DISPLAYS = "[Gimp.Display.get_by_id(i) for i in range(1, 9) if Gimp.Display.id_is_valid(i)]"
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory):
+    gimp = Gimp(tmp_path_factory.mktemp("Zoë's screen"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gimp.environment.items():
+            patch.setenv(name, value)
+        learn(gimp)
+        shown = Screen(gimp, grainy(gimp.work / "photo.png"))
+        shown.x("xdotool", "windowsize", shown.window("photo.*GIMP"), "1098", "730")
+        yield shown
+        shown.close()
+        launch.stop()
+
+
+def grainy(path):
+    photo = np.asarray(Image.open(PROJECT / "engine/calotype/photos/astronaut.png").convert("RGB"), float)
+    noisy = photo + np.random.default_rng(1).normal(0, 18, photo.shape)
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def photo(screen):
+    """One layer, clean, nothing selected, no dialog open."""
+    for window in ("GIMP Message", "^Slow$"):
+        while screen.shows(window):
+            screen.key("Escape")
+    screen.tell(
+        f"image = {IMAGE}\n"
+        "for layer in image.get_layers()[:-1]:\n image.remove_layer(layer)\n"
+        "image.get_layers()[0].set_offsets(0, 0)\n"
+        "Gimp.Selection.none(image); image.clean_all(); Gimp.displays_flush()"
+    )
+    return screen
+
+
+def tree(screen):
+    return screen.ask(f"[layer.get_name() for layer in {IMAGE}.get_layers()]")
+
+
+def test_the_menu_the_dialog_and_the_result(photo):
+    photo.filter("Restore", "menu")
+    photo.window("^Restore$")
+    photo.picture("dialog")
+    photo.key("Return")
+    photo.wait(lambda: tree(photo) == ["Restored", "photo.png"])
+    photo.picture("result")
+
+
+def test_one_undo_takes_the_result_away_and_redo_brings_it_back(photo):
+    photo.filter("Invert")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
+    corner = f"{IMAGE}.get_layers()[0].get_pixel(3, 3).get_rgba()[:3]"
+    inverted = photo.ask(corner)
+    photo.key("ctrl+z")
+    photo.wait(lambda: tree(photo) == ["photo.png"])
+    assert not photo.ask(f"{IMAGE}.is_dirty()")
+    photo.key("ctrl+y")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
+    assert photo.ask(corner) == inverted
+
+
+def test_parts_are_one_step_of_undo_and_the_report_is_shown(photo):
+    photo.filter("Parts")
+    photo.window("^Parts$")
+    photo.picture("dialog-kinds")
+    photo.key("Return")
+    photo.window("GIMP Message")
+    photo.picture("report")
+    photo.key("Escape")
+    assert photo.ask("len(Gimp.get_images())") == 2
+    photo.tell(f"{DISPLAYS}[-1].delete()")
+    assert tree(photo) == ["Parts", "photo.png"]
+    photo.key("ctrl+z")
+    photo.wait(lambda: tree(photo) == ["photo.png"])
+
+
+def test_the_dialog_s_values_arrive_and_repeat_takes_the_last_ones(photo):
+    photo.filter("Echo")
+    photo.window("^Echo$")
+    photo.key("alt+e")
+    photo.x("xdotool", "type", "7.5")
+    photo.key("alt+w", "Tab", "space", "Return")  # the box that says Automatic
+    photo.wait(lambda: len(tree(photo)) == 2)
+    told = {"auto": 50.0, "flag": False, "kind": "a", "level": 7.5, "look": None, "whole": 3}
+    assert echoed(photo) == told
+    photo.key("ctrl+f")
+    photo.wait(lambda: len(tree(photo)) == 3)
+    assert echoed(photo) == told
+    photo.filter("Echo")
+    photo.window("^Echo$")
+    photo.key("Return")
+    photo.wait(lambda: len(tree(photo)) == 4)
+    assert echoed(photo) == told
+
+
+def echoed(screen):
+    """GIMP adds a number where there is a layer of that name."""
+    return json.JSONDecoder().raw_decode(tree(screen)[0])[0]
+
+
+def test_cancel_in_the_window_ends_the_filter_at_once_and_the_next_one_works(photo):
+    slow(photo)
+    photo.picture("progress")
+    photo.key("Escape")
+    photo.wait(lambda: not photo.shows("^Slow$"), 10)
+    assert tree(photo) == ["photo.png"]
+    assert not photo.ask(f"{IMAGE}.is_dirty()")
+    photo.filter("Invert")  # the one worker is free again
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"], 20)
+
+
+def slow(screen, steps=3000):
+    screen.filter("Slow")
+    screen.window("^Slow$")
+    screen.key("alt+t")
+    screen.x("xdotool", "type", str(steps))
+    screen.key("Tab", "Return")
+    screen.wait(lambda: not screen.shows("^Slow$"))
+    screen.window("^Slow$")
+    time.sleep(1)
+
+
+def test_a_layer_moved_meanwhile_takes_its_result_along(photo):
+    slow(photo, 400)
+    photo.tell(f"{IMAGE}.get_layers()[0].set_offsets(40, -30)")
+    photo.wait(lambda: tree(photo) == ["Slow", "photo.png"])
+    assert photo.ask(f"list({IMAGE}.get_layers()[0].get_offsets())[1:]") == [40, -30]
+
+
+def test_a_layer_deleted_meanwhile_and_a_mode_changed_meanwhile_are_told_of(photo):
+    for change in ("remove_layer(image.get_layers()[0])", "convert_precision(Gimp.Precision.U16_LINEAR)"):
+        photo.tell(f"image = {IMAGE}\nimage.insert_layer(image.get_layers()[0].copy(), None, 0)")
+        slow(photo, 300)
+        photo.tell(f"image = {IMAGE}\nimage.{change}")
+        photo.window("GIMP Message")
+        photo.key("Escape")
+        assert "Slow" not in tree(photo)
+
+
+def test_errors_are_told_in_a_sentence(photo):
+    photo.tell(f"{IMAGE}.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 40, 40)")
+    photo.tell(f"{IMAGE}.get_layers()[0].set_offsets(100, 100); Gimp.displays_flush()")
+    photo.filter("Invert")
+    photo.window("GIMP Message")
+    photo.picture("error")
+    assert tree(photo) == ["photo.png"]
+
+
+def test_closing_the_image_while_the_filter_runs_is_told_of(photo):
+    """The last test here: there is no image any more."""
+    slow(photo, 500)
+    photo.tell(f"{DISPLAYS}[0].delete()")
+    photo.window("GIMP Message")
+    photo.picture("closed")
+    assert photo.ask("len(Gimp.get_images())") == 0
