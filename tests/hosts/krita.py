@@ -15,6 +15,7 @@ from hosts import rootfs
 HERE = Path(__file__).parent
 SCREEN = "1600x1000x24"
 START = f"""
+rm -f display
 Xvfb -displayfd 3 -screen 0 {SCREEN} -nolisten tcp -noreset 3>display >xvfb.log 2>&1 &
 until [ -s display ]; do sleep 0.05; done
 export DISPLAY=:$(cat display)

@@ -26,7 +26,7 @@ COUNT = {"RGBA": 4, "GRAYA": 2, "CMYKA": 5, "LABA": 4}
 def gradient(space, width=WIDTH, height=HEIGHT):
     """Opaque pixels that differ from each other, in the bytes of space."""
     channels = COUNT[space.model]
-    code = "<%d%s" % (channels, SAMPLE[space.depth])
+    code = f"<{channels}{SAMPLE[space.depth]}"
     top = {"U8": 255, "U16": 65535}.get(space.depth, 1.0)
     whole = not space.depth.startswith("F")
     rows = []

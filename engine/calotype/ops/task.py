@@ -64,7 +64,8 @@ class Task:
     def mask(self, mask: Tensor, name: str) -> None:
         """A result that becomes the transparency of the one before it. mask: (H, W), 0..1, as layers[0]."""
         kept = self.layers[0].shape
-        shape = LayerShape(kept.width, kept.height, PixelFormat("G"), name, kept.x, kept.y, place=Place("mask"))
+        format, place = PixelFormat("G"), Place("mask")
+        shape = LayerShape(kept.width, kept.height, format, name, kept.x, kept.y, place=place)
         target = Canvas(shape, self._allocate(f"out-{len(self.results)}", shape.total_bytes, None))
         target.native[..., 0] = (mask * 255).round().to(torch.uint8).numpy()
         self.results.append(target)

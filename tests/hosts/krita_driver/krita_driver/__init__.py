@@ -77,10 +77,10 @@ class Driver(Extension):
         if self.modal_ticks > 50:
             texts = [w.text() for k in (QLabel, QAbstractButton) for w in dialog.findChildren(k)]
             dialog.close()
-            raise AssertionError("an unexpected dialog: %s %s" % (dialog.windowTitle(), texts))
+            raise AssertionError(f"an unexpected dialog: {dialog.windowTitle()} {texts}")
         if self.until is not None and not self.until():
             if time.monotonic() - self.since > STEP_S:
-                raise AssertionError("waited in vain at line %d" % self.running.gi_frame.f_lineno)
+                raise AssertionError(f"waited in vain at line {self.running.gi_frame.f_lineno}")
             return
         self.since = time.monotonic()
         self.until = next(self.running)
