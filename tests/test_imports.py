@@ -75,6 +75,29 @@ def test_the_setup_needs_the_standard_library_and_what_does_not_need_more(path: 
     ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
 
 
+ROOT = ENGINE.parent
+PLUGINS = {
+    "plugin_krita/calotype_krita": {"calotype_krita", "krita", "PyQt5", "PyQt6"},
+    "plugin_gimp/calotype": {"gi"} | {path.stem for path in (ROOT / "plugin_gimp/calotype").glob("*.py")},
+}
+PLUGIN_FILES = [(folder, path) for folder in PLUGINS for path in sorted((ROOT / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize(("folder", "path"), PLUGIN_FILES, ids=lambda value: Path(value).name)
+def test_a_plugin_needs_its_host_and_the_wire_alone(folder: str, path: Path) -> None:
+    allowed = set(sys.stdlib_module_names) | {"calotype_wire"} | PLUGINS[folder]
+    assert {name.split(".")[0] for name in imports(path)} <= allowed
+    ast.parse(path.read_text("utf-8"), feature_version=(3, 8))
+
+
+@pytest.mark.parametrize(("folder", "path"), PLUGIN_FILES, ids=lambda value: Path(value).name)
+def test_a_plugin_knows_no_operation_by_name(folder: str, path: Path) -> None:
+    operations = {path.stem for path in (ENGINE / "calotype/ops").glob("*.py")}
+    constants = [n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)]
+    words = {word for value in constants if isinstance(value, str) for word in value.lower().split()}
+    assert not words & (operations - {"task", "declare", "__init__"})
+
+
 SERVER_SIDE = [
     "serve.py",
     "server.py",

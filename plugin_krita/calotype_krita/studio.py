@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,19 +70,16 @@ class Studio(QtCore.QObject):
         if key in self.jobs:
             self._tell(key, True, "A filter works on this document already. Wait for it, or cancel it.")
             return
-        try:
+        with self._answering(key):
             operation = params.find(self.operations, name)
             document.waitForDone()  # a stroke that is still being painted belongs to the picture
             source = reading.active(document)
             layers, checked = self._with_other_layers(document, operation, source, values)
             request = Request(name, layers, operation.check(checked), source.selection, "alpha")
-        except CalotypeError as error:
-            self._tell(key, True, error.sentence)
-            return
-        number = self.session.submit(request)
-        self.jobs[key] = Job(number, operation, document, source, time.monotonic())
-        self.outcomes.pop(key, None)
-        self._timer.start(TICK_MS)
+            number = self.session.submit(request)
+            self.jobs[key] = Job(number, operation, document, source, time.monotonic())
+            self.outcomes.pop(key, None)
+            self._timer.start(TICK_MS)
         self.changed.emit()
 
     def cancel(self, document: Any) -> None:
@@ -134,15 +133,24 @@ class Studio(QtCore.QObject):
             self._tell(key, event.code != "CANCELLED", event.sentence)
             return
         self._inserting = True
-        try:
+        with self._answering(key):
             results.insert(job.document, job.source, job.operation.label, event.layers)
-            failed, sentences = False, _success(job, event.facts)
+            self._tell(key, False, *_success(job, event.facts))
+        self._inserting = False
+        del self.jobs[key]
+        self.changed.emit()
+
+    @contextmanager
+    def _answering(self, key: str) -> Iterator[None]:
+        """What goes wrong becomes a sentence; Krita would open a dialog with a traceback."""
+        try:
+            yield
         except CalotypeError as error:
-            failed, sentences = True, [error.sentence]
-        finally:
-            self._inserting = False
-            del self.jobs[key]
-        self._tell(key, failed, *sentences)
+            self._tell(key, True, error.sentence)
+        except Exception as error:
+            traceback.print_exc()  # a mistake of ours, for Krita's log viewer
+            sentence = f"Calotype made a mistake ({type(error).__name__}) and stopped. Please report it."
+            self._tell(key, True, sentence)
 
     def _tell(self, key: str, failed: bool, *sentences: str) -> None:
         self.outcomes[key] = Outcome(failed, list(sentences))

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from conftest import answer, layer, noise
 from hosts import rootfs
 from hosts.krita import Krita
 
 from calotype_setup import editors
 from calotype_setup.krita import Krita as KritaProfile
-from calotype_wire import launch
+from calotype_wire import connection, launch
+from calotype_wire.client import Request, Result, connect
 
 SCENARIOS = Path(__file__).with_name("krita_scenarios.py")
 NAMES = re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", SCENARIOS.read_text("utf-8"), re.MULTILINE)
+TRIALS = Path(__file__).parents[1] / "operations"
 PHOTO = Path(__file__).parents[2] / "engine/calotype/photos/astronaut.png"
 SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
 
@@ -61,7 +64,7 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
-    made = Studio(tmp_path_factory.mktemp("Zoë's work"), Path(__file__).parents[1] / "operations")
+    made = Studio(tmp_path_factory.mktemp("Zoë's work"), TRIALS)
     yield made
     made.close()
 
@@ -123,3 +126,24 @@ def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(st
     studio.learn(operations)
     shutil.copy(SCENARIOS, tmp_path)
     assert studio.run(scenario, "brighten") == {"brighten": ""}
+
+
+def test_krita_killed_mid_job_leaves_the_engine_free_within_a_second(studio, results, tmp_path):
+    scenario = tmp_path / "scenario.py"
+    scenario.write_text(
+        "from krita_scenarios import *\n"
+        "def scenario_dies():\n"
+        "    document, photo = opened()\n"
+        "    yield settled(document, photo)\n"
+        "    studio().run(document, 'slow', {'steps': 10000, 'step_ms': 10})\n"
+        "    yield lambda: studio().jobs[key_of(document)].last is not None\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    shutil.copy(SCENARIOS, tmp_path)
+    studio.close()
+    studio.learn(TRIALS)
+    assert "ended with" in studio.run(scenario, "dies")["dies"]
+    client = connect(connection.load(studio.home / "run" / "connection.json"), "test")
+    job = client.submit(Request("identity", [layer(noise(8, 8))]))
+    assert isinstance(answer(client, job, 20), Result)  # 100 s, had the engine gone on
+    client.close()
