@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 
-from calotype.ops.declare import choice, number, operation, style, toggle
+from calotype.ops.declare import choice, file, number, operation, other_layer, palette, style, text, toggle
 from calotype.ops.task import Task
 
 
@@ -15,7 +15,12 @@ class Echo:
     auto: float | None = number("Auto", "Automatic unless you set it.", None)
     flag: bool = toggle("Flag", "On or off.", False)
     kind: str = choice("Kind", "One of two.", "a", {"a": "A", "b": "B"})
+    words: str = text("Words", "A text.")
     look: str | None = style("Look", "A style.")
+    other: int | None = other_layer("Other", "A layer.")
+    colours: list[str] | None = palette("Colours", "A palette.")  # noqa: RUF009 a field, as all of them
+    path: str | None = file("Path", "A file.")
 
     def run(self, task: Task) -> None:
-        task.copy(task.layers[0], json.dumps(asdict(self), sort_keys=True, ensure_ascii=False))
+        given = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        task.copy(task.layers[0], json.dumps(given, sort_keys=True, ensure_ascii=False))

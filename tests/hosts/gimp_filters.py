@@ -1,14 +1,16 @@
 """Filters on layers of every kind, inside GIMP."""
 
+import json
 import struct
 
-from gi.repository import Gimp
+from gi.repository import Gegl, Gimp, Gio
 from gimp_inside import (
     Base,
     Precision,
     box,
     call,
     fill,
+    home,
     native,
     picture,
     put,
@@ -245,15 +247,37 @@ def test_results_of_every_kind_find_their_place():
 
 def test_parameters_of_every_kind_arrive():
     image, layer = picture()
-    plain = run("echo", image, layer)
-    assert (
-        plain.get_name()
-        == '{"auto": null, "flag": false, "kind": "a", "level": 50.0, "look": null, "whole": 3}'
+    other = layer.copy()
+    image.insert_layer(other, None, 1)
+    plain = json.loads(run("echo", image, layer).get_name())
+    assert plain == {"flag": False, "kind": "a", "level": 50.0, "whole": 3}
+    given = run(
+        "echo",
+        image,
+        layer,
+        level=7.5,
+        whole=9,
+        auto=42.0,
+        flag=True,
+        kind="b",
+        words="Zoë's, {}",
+        look="sepia",
+        other=other,
+        colours="#102030 #fFffff",
+        path=Gio.File.new_for_path(home("catalogue.json")),
     )
-    given = run("echo", image, layer, level=7.5, whole=9, auto=42.0, flag=True, kind="b", look="Zoë's")
-    assert given.get_name() == (
-        '{"auto": 42.0, "flag": true, "kind": "b", "level": 7.5, "look": "Zoë\'s", "whole": 9}'
-    )
+    assert json.loads(given.get_name()) == {
+        "auto": 42.0,
+        "colours": ["#102030", "#fFffff"],
+        "flag": True,
+        "kind": "b",
+        "level": 7.5,
+        "look": "sepia",
+        "other": 1,
+        "path": home("catalogue.json"),
+        "whole": 9,
+        "words": "Zoë's, {}",
+    }
 
 
 def test_run_modes_that_ask_work_without_a_screen():
@@ -266,10 +290,14 @@ def test_bad_input_is_answered_with_a_sentence_and_changes_nothing():
     image, layer = picture()
     group = Gimp.GroupLayer.new(image, "empty")
     image.insert_layer(group, None, 0)
+    channel = Gimp.Channel.new(image, "channel", 110, 90, 50, Gegl.Color.new("red"))
+    image.insert_channel(channel, None, 0)
     refused("calling-error", "Choose a layer", "invert", image)
     refused("calling-error", "one layer at a time", "invert", image, layer, group)
     refused("calling-error", "group is empty", "invert", image, group)
+    refused("calling-error", "not on channels", "invert", image, channel)
     refused("calling-error", "not on channels", "invert", image, image.get_selection())
+    refused("calling-error", "on this computer", "echo", image, layer, path=Gio.File.new_for_uri("ftp://a/b"))
     refused("calling-error", "two to eight colours", "parts", image, layer, colours="#102030")
     refused("calling-error", "#rrggbb", "parts", image, layer, colours="red, blue")
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 5, 5)
