@@ -75,7 +75,7 @@ def _mirror() -> str:
 
 
 def command(work: Path, environment: Mapping[str, str], *program: str) -> list[str]:
-    """program inside the sandbox, with work writable at its own path and as the place of HOME.
+    """program inside the sandbox, with work, a folder below /tmp, writable at its own path; HOME is in it.
 
     The root file system is read-only. Network, process numbers and /dev/shm are the machine's own.
     """
@@ -111,3 +111,10 @@ def engine_python(work: Path, python: str = sys.executable) -> Path:
     script.write_text(f'#!/bin/sh\nexec /usr/sbin/chroot {OUTSIDE} /usr/bin/env "{python}" "$@"\n')
     script.chmod(0o755)
     return script
+
+
+def learn(calotype: Path, operations: Path) -> None:
+    """What install.py ends with: the engine of the folder calotype writes its catalogue."""
+    settings = {**os.environ, "CALOTYPE_HOME": str(calotype), "CALOTYPE_OPERATIONS": str(operations)}
+    listing = [sys.executable, "-m", "calotype", "operations"]
+    subprocess.run(listing, env=settings, check=True, stdout=subprocess.DEVNULL)

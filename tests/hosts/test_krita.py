@@ -1,22 +1,19 @@
 """The plugin in real Krita, against a real engine that the plugin itself starts."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import msgpack
 import pytest
 from conftest import answer, layer, noise
-from hosts import rootfs
-from hosts.krita import Krita
 
 from calotype_setup import editors
 from calotype_setup.krita import Krita as KritaProfile
 from calotype_wire import connection, launch
 from calotype_wire.client import Request, Result, connect
+from hosts import rootfs
+from hosts.krita import Krita
 
 SCENARIOS = Path(__file__).with_name("krita_scenarios.py")
 NAMES = re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", SCENARIOS.read_text("utf-8"), re.MULTILINE)
@@ -44,11 +41,8 @@ class Studio:
         self.learn(operations)
 
     def learn(self, operations: Path) -> None:
-        """What install.py ends with: the engine writes its catalogue."""
         self.operations = operations
-        settings = {**os.environ, "CALOTYPE_HOME": str(self.home), "CALOTYPE_OPERATIONS": str(operations)}
-        listing = [sys.executable, "-m", "calotype", "operations"]
-        subprocess.run(listing, env=settings, check=True, stdout=subprocess.DEVNULL)
+        rootfs.learn(self.home, operations)
 
     def run(self, scenarios: Path, *only: str, timeout_s: float = 60) -> dict[str, str]:
         photo = self.work / "photo.png"
