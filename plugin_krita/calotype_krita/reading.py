@@ -18,12 +18,16 @@ MASKS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "co
 
 @dataclass(frozen=True)
 class Reading:
-    """node: unique id of the layer that was read. space: of its pixels as they were sent."""
+    """node: unique id of the layer that was read. space: of its pixels as they were sent.
+
+    masks: transparency masks of that layer; its pixels were sent without them.
+    """
 
     layer: Layer
     selection: Layer | None
     node: Any
     space: Space
+    masks: tuple[Any, ...] = ()
     note: str = ""
 
 
@@ -43,7 +47,9 @@ def active(document: Any) -> Reading:
     if node.animated():
         note = f"Frame {document.currentTime()} was worked on; the new layer shows on every frame."
     layer, space = read(node, area)
-    return Reading(layer, selection, node.uniqueId(), space, note)
+    painted = node.type() == "paintlayer"  # all others are read as they look, masks and all
+    masks = [m for m in node.childNodes() if painted and m.type() == "transparencymask" and m.visible()]
+    return Reading(layer, selection, node.uniqueId(), space, tuple(m.duplicate() for m in masks), note)
 
 
 def others(document: Any) -> list[Any]:

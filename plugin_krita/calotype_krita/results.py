@@ -44,6 +44,7 @@ def _one_node(
     """
     first = layers[0]
     plain = len(layers) == 1 and not first.place.group and first.place.blend == "normal"
+    plain = plain and not reading.masks
     if plain and space_of(first.format, first.profile, reading.space) == Space.of(document):
         return _paint_layer(document, first)
     home = scratches.enter_context(scratch(Space.of(document)))
@@ -65,12 +66,14 @@ def _one_node(
             _put(groups[name], previous)
         else:
             tops.append(previous)
-    if len(tops) == 1:
-        return tops[0]
-    group = home.createGroupLayer(label)
-    for top in tops:
-        _put(group, top)
-    return group
+    if len(tops) > 1:
+        group = home.createGroupLayer(label)
+        for top in tops:
+            _put(group, top)
+        tops = [group]
+    for mask in reading.masks:  # what was hidden stays hidden
+        _put(tops[0], mask)
+    return tops[0]
 
 
 def _put(group: Any, node: Any) -> None:

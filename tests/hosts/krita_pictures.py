@@ -1,0 +1,53 @@
+"""Take the pictures of docs/krita.md anew: python tests/hosts/krita_pictures.py"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PROJECT = Path(__file__).parents[2]
+sys.path[:0] = [str(PROJECT / "tests"), str(PROJECT / "engine")]
+from calotype.train import degradations  # noqa: E402
+from hosts import test_krita  # noqa: E402
+
+SCENARIO = "a_photo_is_restored_from_the_menu"
+BOXES = {
+    "menu": (0, 0, 820, 480),
+    "running": (1180, 560, 1600, 981),
+    "result": (0, 0, 1600, 981),
+}
+"""The part of the screen that a page needs."""
+
+COLOURS = 160  # grain compresses badly; a page wants small pictures
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        photo = Path(folder) / "photo.png"
+        with Image.open(test_krita.PHOTO) as picture:
+            clean = np.asarray(picture.convert("RGB").resize((1400, 1400)), np.float32) / 255
+        worn = degradations.age(clean, np.random.default_rng(0))
+        Image.fromarray((worn * 255).round().astype(np.uint8)).save(photo)
+        test_krita.PHOTO = photo
+        shipped = Path(folder) / "none"
+        shipped.mkdir()
+        studio = test_krita.Studio(Path(folder) / "krita", shipped)
+        try:
+            found = studio.run(test_krita.SCENARIOS, SCENARIO, timeout_s=120)
+        finally:
+            studio.close()
+        if found[SCENARIO]:
+            sys.exit(found[SCENARIO])
+        for name, box in BOXES.items():
+            with Image.open(studio.work / f"out/krita-{name}.png") as taken:
+                part = taken.convert("RGB").crop(box)
+            if part.width > 1000:
+                part = part.resize((1000, part.height * 1000 // part.width), Image.Resampling.LANCZOS)
+            part = part.quantize(COLOURS, dither=Image.Dither.NONE)
+            part.save(PROJECT / f"docs/pictures/krita-{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()
