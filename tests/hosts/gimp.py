@@ -6,11 +6,16 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
+from conftest import wait_for
+
+from calotype_wire import launch
+from calotype_wire.client import Catalogue
 from hosts import rootfs
 
 HERE = Path(__file__).parent
@@ -51,6 +56,15 @@ class Gimp:
         vendor = self.plugin / "vendor"
         shutil.copytree(PROJECT / "engine/calotype_wire", vendor / "calotype_wire", ignore=_CACHES)
         shutil.copytree(Path(msgpack.__file__).parent, vendor / "msgpack", ignore=_CACHES)
+
+    def learn(self, operation: Path) -> None:
+        """Bring the engine up to date with one operation more, and have it tell its catalogue."""
+        launch.stop()
+        shutil.copy(operation, self.operations)
+        client = launch.engine("test", sys.executable)
+        client.ask_catalogue()
+        wait_for(lambda: any(isinstance(event, Catalogue) for event in client.pump()), 60)
+        client.close()
 
     def run(
         self, scenarios: Path, only: Sequence[str] = (), timeout_s: float = 240, **environment: str
@@ -104,5 +118,7 @@ def _warm_up() -> None:
     work = Path(tempfile.mkdtemp())
     command = rootfs.command(work, {}, *CONSOLE, "-b", "pass")
     subprocess.run(command, check=True, timeout=300, capture_output=True)
-    shutil.copytree(work / "home", _template(), symlinks=True)
+    unfinished = _template().with_suffix(f".{os.getpid()}")
+    shutil.copytree(work / "home", unfinished, symlinks=True)
+    unfinished.rename(_template())
     shutil.rmtree(work)

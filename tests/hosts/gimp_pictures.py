@@ -11,10 +11,9 @@ from PIL import Image
 
 PROJECT = Path(__file__).parents[2]
 sys.path[:0] = [str(PROJECT / "tests"), str(PROJECT / "engine")]
+from calotype_wire import launch  # noqa: E402
 from hosts.gimp import Gimp  # noqa: E402
 from hosts.gimp_screen import Screen  # noqa: E402
-
-from calotype_wire import launch  # noqa: E402
 
 COLOURS = 96  # grain compresses badly; a page wants small pictures
 

@@ -1,19 +1,15 @@
 """The plug-in in real GIMP, with the real engine, which the plug-in itself starts."""
 
 import re
-import shutil
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
-from conftest import wait_for
-from hosts import rootfs
-from hosts.gimp import Gimp
 
 from calotype_wire import launch
-from calotype_wire.client import Catalogue
+from hosts import rootfs
+from hosts.gimp import Gimp
 
 pytestmark = [
     pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
@@ -47,18 +43,8 @@ def first(gimp):
     away.rename(vendor)
     found |= gimp.run(HERE / "gimp_first.py", names[:2])
     found |= gimp.run(HERE / "gimp_first.py", [names[3]])
-    learn(gimp)
+    gimp.learn(HERE / "gimp_echo.py")
     return found | gimp.run(HERE / "gimp_first.py", [names[4]])
-
-
-def learn(gimp):
-    """The engine is brought up to date: it has one operation more."""
-    launch.stop()
-    shutil.copy(HERE / "gimp_echo.py", gimp.operations)
-    client = launch.engine("test", sys.executable)
-    client.ask_catalogue()
-    wait_for(lambda: any(isinstance(event, Catalogue) for event in client.pump()), 60)
-    client.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,16 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hosts import rootfs
-from hosts.gimp import PROJECT, Gimp
-from hosts.gimp_screen import Screen
-from hosts.test_gimp import learn
 from PIL import Image
 
 from calotype_wire import launch
+from hosts import rootfs
+from hosts.gimp import HERE, PROJECT, Gimp
+from hosts.gimp_screen import Screen
 
 pytestmark = [
     pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
@@ -27,7 +27,7 @@ def screen(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in gimp.environment.items():
             patch.setenv(name, value)
-        learn(gimp)
+        gimp.learn(HERE / "gimp_echo.py")
         shown = Screen(gimp, grainy(gimp.work / "photo.png"))
         shown.x("xdotool", "windowsize", shown.window("photo.*GIMP"), "1098", "730")
         yield shown
@@ -142,6 +142,28 @@ def slow(screen, steps=3000):
     screen.wait(lambda: not screen.shows("^Slow$"))
     screen.window("^Slow$")
     time.sleep(1)
+
+
+def test_gimp_s_own_cancel_kills_the_plugin_and_the_engine_drops_the_job(photo):
+    """GIMP shows its button, in the image's status bar, where a script runs a filter."""
+    script = (
+        "procedure = Gimp.get_pdb().lookup_procedure('plug-in-calotype-slow')\n"
+        "config = procedure.create_config()\n"
+        f"image = {IMAGE}\n"
+        "config.set_property('image', image)\n"
+        "config.set_core_object_array('drawables', image.get_layers())\n"
+        "config.set_property('steps', 2000)\n"
+        "answer = procedure.run(config).index(0).value_nick"
+    )
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(photo.tell, script)
+        time.sleep(2)
+        photo.picture("own-cancel")
+        photo.click(820, 733)
+        assert answer.result() != "success"
+    assert tree(photo) == ["photo.png"]
+    photo.filter("Invert")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"], 20)
 
 
 def test_a_layer_moved_meanwhile_takes_its_result_along(photo):
