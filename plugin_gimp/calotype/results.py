@@ -1,7 +1,7 @@
 """Results become layers, groups, masks and documents; in the image, one step of undo."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pixels
 from gi.repository import Gegl, Gimp
@@ -27,7 +27,7 @@ TYPES = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Added:
     """layer: the first, lowest one."""
 
@@ -35,18 +35,12 @@ class Added:
     document: Gimp.Image | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Piece:
     """A layer that is finished but not in the image yet. group: the name of the group that it goes into."""
 
     layer: Gimp.Layer
     group: str = ""
-
-
-@dataclass
-class _Pieces:
-    layers: list[_Piece] = field(default_factory=list)
-    documents: list[Gimp.Image] = field(default_factory=list)
 
 
 def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
@@ -55,25 +49,28 @@ def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
     The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
     """
     _check_still_there(source)
-    pieces = _Pieces()
-    for layer in layers:
-        previous = pieces.layers[-1].layer if pieces.layers else None
-        if layer.place.kind == "document":
-            pieces.documents.append(_document(source, layer))
-        elif layer.place.kind == "mask" and previous is not None:
-            _add_mask(previous, source, layer)
-        else:
-            made = _layer(source, layer)
-            _keep_mask(made, source)
-            pieces.layers.append(_Piece(made, layer.place.group))
-    _check_still_there(source)
-    _insert(source, pieces.layers)
+    pieces: list[_Piece] = []
+    documents: list[Gimp.Image] = []
+    try:
+        for layer in layers:
+            if layer.place.kind == "document":
+                documents.append(_document(source, layer))
+            elif layer.place.kind == "mask" and pieces:
+                _add_mask(pieces[-1].layer, layer)
+            else:
+                made = _layer(source, layer)
+                _keep_mask(made, source)
+                pieces.append(_Piece(made, layer.place.group))
+        _check_still_there(source)
+        _insert(source, pieces)
+    except BaseException:
+        for document in documents:
+            document.delete()
+        raise
     if on_screen:
-        for document in pieces.documents:
+        for document in documents:
             Gimp.Display.new(document)
-    return Added(
-        pieces.layers[0].layer if pieces.layers else None, pieces.documents[0] if pieces.documents else None
-    )
+    return Added(pieces[0].layer if pieces else None, documents[0] if documents else None)
 
 
 def _check_still_there(source: Source) -> None:
@@ -191,7 +188,7 @@ def _keep_mask(made: Gimp.Layer, source: Source) -> None:
     copy.update(0, 0, shown.width, shown.height)
 
 
-def _add_mask(made: Gimp.Layer, source: Source, layer: Layer) -> None:
+def _add_mask(made: Gimp.Layer, layer: Layer) -> None:
     """Numbers go into a mask as they are, whatever the curve: white is opaque."""
     shown = pixels.box_of(made)
     part = shown.within(Box(layer.x, layer.y, layer.width, layer.height))

@@ -6,16 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
-from conftest import wait_for
 
 from calotype_wire import launch
-from calotype_wire.client import Catalogue
 from hosts import rootfs
 
 HERE = Path(__file__).parent
@@ -61,10 +58,7 @@ class Gimp:
         """Bring the engine up to date with one operation more, and have it tell its catalogue."""
         launch.stop()
         shutil.copy(operation, self.operations)
-        client = launch.engine("test", sys.executable)
-        client.ask_catalogue()
-        wait_for(lambda: any(isinstance(event, Catalogue) for event in client.pump()), 60)
-        client.close()
+        rootfs.learn(self.calotype, self.operations)
 
     def run(
         self, scenarios: Path, only: Sequence[str] = (), timeout_s: float = 240, **environment: str

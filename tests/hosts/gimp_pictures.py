@@ -12,6 +12,7 @@ from PIL import Image
 PROJECT = Path(__file__).parents[2]
 sys.path[:0] = [str(PROJECT / "tests"), str(PROJECT / "engine")]
 from calotype_wire import launch  # noqa: E402
+from hosts import rootfs  # noqa: E402
 from hosts.gimp import Gimp  # noqa: E402
 from hosts.gimp_screen import Screen  # noqa: E402
 
@@ -57,8 +58,9 @@ def take(screen: Screen) -> None:
     keep(screen, "progress", (190, 90, 850, 560))
     screen.key("Escape")
     screen.wait(lambda: not screen.shows("^Restore$"))
-    screen.key("ctrl+z")
-    screen.wait(lambda: screen.ask(f"{image}.get_width()") == 900)
+    while screen.ask(f"{image}.get_width()") != 900:
+        screen.key("ctrl+z")
+        time.sleep(1)
     screen.tell(
         f"image = {image}\n"
         "image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, image.get_width() / 2, image.get_height())\n"
@@ -79,11 +81,7 @@ if __name__ == "__main__":
     gimp = Gimp(work)
     del gimp.environment["CALOTYPE_OPERATIONS"]  # what is shipped, no trials
     os.environ["CALOTYPE_HOME"] = str(gimp.calotype)
-    client = launch.engine("pictures", sys.executable)
-    while not (gimp.calotype / "catalogue.json").exists():
-        client.pump()
-        time.sleep(0.1)
-    client.close()
+    rootfs.learn(gimp.calotype, work / "no more operations")
     screen = Screen(gimp, photo(work / "photo.png", 900))
     try:
         take(screen)
