@@ -13,12 +13,12 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_install import Installer, wait_for
-from test_kritarc import SETTINGS
 
 from calotype_setup import checkup, editors, engine, flatpak, gimp, krita, krita_zip, kritarc
 from calotype_wire import launch, places
 from calotype_wire.errors import CalotypeError
+from test_install import Installer, wait_for
+from test_kritarc import SETTINGS
 
 SOURCE = Path(__file__).resolve().parent.parent
 PLACEHOLDERS = {

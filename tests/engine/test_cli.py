@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
-from conftest import noise, wait_for
 from PIL import Image, ImageCms
 from skimage import data, transform
 
@@ -19,6 +18,7 @@ from calotype.image import files, metrics
 from calotype.train import degradations
 from calotype_wire import connection, places
 from calotype_wire.errors import CalotypeError
+from conftest import noise, wait_for
 
 pytestmark = pytest.mark.usefixtures("shared_home")
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import Engine, answer, events_until, fail, layer, noise, run, wait_for
 
 from calotype_wire import connection, launch, places
 from calotype_wire.client import Client, Failed, Progress, Request
 from calotype_wire.errors import CalotypeError
+from conftest import Engine, answer, events_until, fail, layer, noise, run, wait_for
 
 PHOTO = layer(noise(40, 40))
 SERVE = [sys.executable, "-m", "calotype", "serve"]

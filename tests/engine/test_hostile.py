@@ -14,7 +14,6 @@ import msgpack
 import psutil
 import pytest
 import zmq
-from conftest import Engine, fail, layer, noise, run, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from calotype_wire import connection, places, protocol
 from calotype_wire.client import Client, Request, connect
 from calotype_wire.connection import Connection
 from calotype_wire.errors import CalotypeError
+from conftest import Engine, fail, layer, noise, run, wait_for
 
 PHOTO = layer(noise(40, 40))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Engine, answer, answers, events_until, fail, layer, noise, pixels, run, wait_for
 
 from calotype_wire import places
 from calotype_wire.client import Catalogue, Client, Failed, Progress, Request, Result
 from calotype_wire.protocol import Layer, PixelFormat
+from conftest import Engine, answer, answers, events_until, fail, layer, noise, pixels, run, wait_for
 
 PHOTO = layer(noise(70, 90))
 

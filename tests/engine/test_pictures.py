@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from conftest import layer, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms
@@ -17,6 +16,7 @@ from calotype.models.device import Device
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import CHANNELS, DEPTHS, Layer, PixelFormat
+from conftest import layer, noise
 
 DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
 CONTRACT = Contract("none", multiple=16, halo_px=32, bytes_a_pixel=20)

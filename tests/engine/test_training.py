@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -19,6 +18,7 @@ from calotype.train import degradations, loop
 from calotype.train.data import Crops
 from calotype.train.restorer import RestorerRecipe, sample
 from calotype_wire.errors import CalotypeError
+from conftest import noise
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgpack
 
-from calotype_wire import launch
+from calotype_setup import editors
+from calotype_setup.gimp import Gimp as Profile
 from hosts import rootfs
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ class Gimp:
         self.calotype.mkdir(parents=True)
         if not _template().exists():
             _warm_up()
-        shutil.copytree(_template(), self.home, symlinks=True)
+        shutil.copytree(_template(), self.home, symlinks=True, dirs_exist_ok=True)
         self.operations = work / "operations"
         shutil.copytree(PROJECT / "tests/operations", self.operations, ignore=_CACHES)
         self.environment = {
@@ -48,17 +49,8 @@ class Gimp:
         (self.calotype / "installation.json").write_text(json.dumps({"python": str(python)}), "utf-8")
 
     def install_plugin(self) -> None:
-        shutil.rmtree(self.plugin, ignore_errors=True)
-        shutil.copytree(PROJECT / "plugin_gimp/calotype", self.plugin, ignore=_CACHES)
-        vendor = self.plugin / "vendor"
-        shutil.copytree(PROJECT / "engine/calotype_wire", vendor / "calotype_wire", ignore=_CACHES)
-        shutil.copytree(Path(msgpack.__file__).parent, vendor / "msgpack", ignore=_CACHES)
-
-    def learn(self, operation: Path) -> None:
-        """Bring the engine up to date with one operation more, and have it tell its catalogue."""
-        launch.stop()
-        shutil.copy(operation, self.operations)
-        rootfs.learn(self.calotype, self.operations)
+        vendor = editors.vendored(Path(msgpack.__file__).parent, self.calotype)
+        Profile("GIMP", "", self.home / ".config/GIMP/3.0").put(vendor)
 
     def run(
         self, scenarios: Path, only: Sequence[str] = (), timeout_s: float = 240, **environment: str

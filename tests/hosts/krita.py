@@ -35,7 +35,7 @@ class Krita:
         self.home = work / "home"
         if not _template().exists():
             _warm_up()
-        shutil.copytree(_template(), self.home, symlinks=True)
+        shutil.copytree(_template(), self.home, symlinks=True, dirs_exist_ok=True)
         self.add(HERE / "krita_driver")
 
     def add(self, source: Path) -> None:

@@ -654,3 +654,25 @@ def scenario_reading_leaves_no_trace():
     assert (undo.isEnabled(), undo.text()) == before, undo.text()
     assert not document.modified()
     assert names(document) == ["Photo"]
+
+
+def scenario_a_second_window_has_a_docker_and_a_menu_of_its_own():
+    document, photo = opened()
+    yield settled(document, photo)
+    first = app.activeWindow()
+    second = app.openWindow()
+    second.qwindow().show()
+    second.activate()
+    yield lambda: len(app.windows()) == 2 and docker_of(second) is not None
+    assert docker_of(second) is not docker_of(first)
+    bar = second.qwindow().menuBar()
+    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter")
+    assert "Calotype" in [a.text().replace("&", "") for a in filters.actions()]
+    second.addView(document)
+    docker = docker_of(second)
+    docker.choice.setCurrentIndex(docker.choice.findData("invert"))
+    yield lambda: app.activeDocument() == document
+    docker.run()
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"]
+    assert docker.message.text() == docker_of(first).message.text() != ""

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from conftest import answer, layer, noise
 
 from calotype_setup import editors
 from calotype_setup.krita import Krita as KritaProfile
 from calotype_wire import connection, launch
 from calotype_wire.client import Request, Result, connect
+from conftest import answer, layer, noise
 from hosts import rootfs
 from hosts.krita import Krita
 

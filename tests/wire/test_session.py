@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import layer, noise, wait_for
 
 from calotype_wire import connection, places
 from calotype_wire import session as sessions
 from calotype_wire.client import Failed, Request, Result
 from calotype_wire.session import Session
+from conftest import layer, noise, wait_for
 
 PHOTO = layer(noise(64, 64))
 
