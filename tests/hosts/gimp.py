@@ -14,6 +14,7 @@ import msgpack
 
 from calotype_setup import editors
 from calotype_setup.gimp import Gimp as Profile
+from calotype_wire import launch
 from hosts import rootfs
 
 HERE = Path(__file__).parent
@@ -51,6 +52,12 @@ class Gimp:
     def install_plugin(self) -> None:
         vendor = editors.vendored(Path(msgpack.__file__).parent, self.calotype)
         Profile("GIMP", "", self.home / ".config/GIMP/3.0").put(vendor)
+
+    def learn(self, operation: Path) -> None:
+        """Bring the engine up to date with one operation more, and have it tell its catalogue."""
+        launch.stop()
+        shutil.copy(operation, self.operations)
+        rootfs.learn(self.calotype, self.operations)
 
     def run(
         self, scenarios: Path, only: Sequence[str] = (), timeout_s: float = 240, **environment: str
