@@ -29,7 +29,7 @@ PHOTO = layer(noise(40, 40))
 class Raw:
     """A peer with the password that says whatever it likes, through libzmq."""
 
-    def __init__(self, hello: bool = True) -> None:
+    def __init__(self, hello: bool = True, rcvhwm: int = 1000) -> None:
         found = connection.load(places.connection_file())
         assert found is not None
         self.context = zmq.Context()
@@ -37,6 +37,7 @@ class Raw:
         self.socket.plain_username = protocol.USER
         self.socket.plain_password = found.token.encode()
         self.socket.linger = 0
+        self.socket.rcvhwm = rcvhwm
         self.socket.connect(found.endpoint)
         if hello:
             self.say({"type": "hello", "versions": [1], "name": "raw"})
@@ -308,6 +309,27 @@ def test_a_reader_that_never_reads_costs_bounded_memory_and_loses_nothing(engine
     wait_for(lambda: bool(lazy.pump()) or job not in lazy.jobs, 20)
     assert job not in lazy.jobs
     lazy.close()
+
+
+def test_a_peer_that_asks_for_ever_and_never_reads_is_dropped_and_costs_no_memory(
+    engine: Engine, client: Client
+) -> None:
+    run(client, Request("identity", [PHOTO]))  # the worker has its memory
+    before = engine.rss_bytes()
+    raw = Raw(rcvhwm=1)
+    big = layer(noise(1000, 2000, 4), "RGBA")
+    raw.say(submission(layers=[big.describe().to_wire()]))
+    raw.hear("accepted")
+    for offset in range(0, len(big.pixels), protocol.CHUNK_BYTES):
+        part = big.pixels[offset : offset + protocol.CHUNK_BYTES]
+        raw.say({"type": "chunk", "job": "1", "layer": 0, "offset": offset}, part)
+    raw.hear("result", 20)
+    for _ in range(3000):
+        raw.say({"type": "fetch", "job": "1", "layer": 0, "offset": 0, "bytes": protocol.CHUNK_BYTES})
+    wait_for(lambda: "an editor has gone" in places.log_file().read_text().rsplit("hello from raw", 1)[1])
+    assert engine.rss_bytes() - before < 64 << 20
+    run(client, Request("identity", [PHOTO]))
+    raw.close()
 
 
 def test_more_layers_than_files_may_be_open_are_refused_and_the_engine_lives(raw: Raw) -> None:

@@ -1,5 +1,7 @@
 """Headers and layers: anything that is not one is refused, before anything is allocated."""
 
+import os
+import subprocess
 import sys
 import tracemalloc
 
@@ -134,3 +136,13 @@ def test_the_wire_package_imports_nothing_compiled_but_msgpack() -> None:
     assert "calotype_wire.protocol" in ours
     for name in ours:
         assert (sys.modules[name].__file__ or "").endswith(".py")
+
+
+def test_editors_without_compiled_msgpack_refuse_and_take_the_same() -> None:
+    code = (
+        "import msgpack.fallback, msgpack, pytest, sys; assert msgpack.Unpacker is msgpack.fallback.Unpacker;"
+    )
+    code += "sys.exit(pytest.main(['-q', '-x', '-p', 'no:cacheprovider', sys.argv[1], '-k', 'not editors']))"
+    pure = {**os.environ, "MSGPACK_PUREPYTHON": "1"}
+    tests = subprocess.run([sys.executable, "-c", code, __file__], env=pure, capture_output=True, text=True)
+    assert tests.returncode == 0, tests.stdout[-2000:]
