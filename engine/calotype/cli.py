@@ -63,12 +63,11 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     train = commands.add_parser("train", help="train a model from a folder of photos")
-    train.add_argument("model", choices=["restorer"])
+    train.add_argument("model", choices=["restorer", "detector"])
     train.add_argument("--data", type=Path, required=True, help="folder of clean photos")
     train.add_argument("--held-out", type=Path, help="folder of photos to judge by; otherwise --data")
-    train.add_argument(
-        "--run", type=Path, default=Path("runs/restorer"), help="folder for checkpoints and logs"
-    )
+    train.add_argument("--overlays", type=Path, help="of the detector: folder of pictures of real damage")
+    train.add_argument("--run", type=Path, help="folder for checkpoints and logs; otherwise runs/MODEL")
     train.add_argument("--minutes", type=float, help="time to train")
     train.add_argument("--steps", type=int, help="steps to train; repeats exactly")
     train.add_argument("--seed", type=int, default=0)
@@ -244,24 +243,28 @@ def _demo(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from safetensors.torch import load_file
 
-    from calotype.models import restorer, weights
+    from calotype.models import detector, restorer, weights
     from calotype.train import loop
+    from calotype.train.detector import DetectorRecipe
     from calotype.train.restorer import RestorerRecipe
 
     if options.steps is None and options.minutes is None:
         raise CalotypeError("BAD_PARAMETER", "Say how long to train: --minutes N or --steps N.")
     schedule = loop.Schedule(options.steps, options.minutes)
     held_out = options.held_out or options.data
-    device = loop.best_device()
-    recipe = RestorerRecipe()
+    run = options.run or Path("runs") / options.model
+    recipe: RestorerRecipe | DetectorRecipe
+    if options.model == "restorer":
+        recipe, contract = RestorerRecipe(), restorer.CONTRACT
+    else:
+        recipe, contract = DetectorRecipe(options.overlays), detector.CONTRACT
     if options.learning_rate is not None:
         recipe = replace(recipe, learning_rate=options.learning_rate)
-    best = loop.train(
-        recipe, options.data, held_out, options.run, schedule, options.seed, device, options.workers
-    )
+    device = loop.best_device()
+    best = loop.train(recipe, options.data, held_out, run, schedule, options.seed, device, options.workers)
     print(f"The best weights are in {best}")
     if options.ship:
-        weights.ship(load_file(best), restorer.CONTRACT)
+        weights.ship(load_file(best), contract)
         print("This engine uses them from now on.")
 
 

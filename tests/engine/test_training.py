@@ -12,10 +12,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage import data as photos
 from skimage import transform
+from torch.utils.data import default_collate
 
+from calotype.image import metrics
+from calotype.models.detector import Detector
 from calotype.models.restorer import BLIND, Restorer
-from calotype.train import degradations, loop
+from calotype.train import defects, degradations, loop
 from calotype.train.data import Crops
+from calotype.train.detector import DetectorRecipe
 from calotype.train.restorer import RestorerRecipe, sample
 from calotype_wire.errors import CalotypeError
 from conftest import noise
@@ -66,6 +70,74 @@ def test_a_run_repeats_by_its_seed_and_resumes_where_it_stopped(folder: Path, tm
     assert [row["step"] for row in rows] == ["5", "12"]
     assert {"loss", "psnr_noise25", "ssim_jpeg10"} <= set(rows[0])
     assert list((tmp_path / "parts").glob("events.out.tfevents*"))
+
+
+def test_a_defect_is_where_the_mask_says_and_nowhere_else() -> None:
+    clean = np.random.default_rng(0).random((96, 128, 3)).astype(np.float32)
+    shares = []
+    for seed in range(40):
+        worn, mask = defects.damage(clean, np.random.default_rng(seed), [])
+        changed = np.abs(worn - clean).max(axis=2)
+        assert np.array_equal(mask > 0, changed > defects.VISIBLE)
+        assert worn.dtype == np.float32
+        assert worn.min() >= 0
+        assert worn.max() <= 1
+        again, _ = defects.damage(clean, np.random.default_rng(seed), [])
+        assert np.array_equal(worn, again)
+        shares.append(mask.mean())
+    assert 0.005 < np.mean(shares) < 0.2
+    assert len({round(share, 6) for share in shares}) > 30
+
+
+@pytest.mark.parametrize("draw", defects._KINDS, ids=lambda draw: draw.__name__)
+def test_every_kind_of_defect_draws_something_thin_enough_to_fill(draw) -> None:
+    shares = [draw(128, 128, np.random.default_rng(seed)).mean() for seed in range(20)]
+    assert np.median(shares) > 0.0005
+    assert max(shares) < 0.3
+
+
+def test_pictures_of_real_damage_are_laid_over(tmp_path: Path) -> None:
+    opacity = np.zeros((64, 64, 4), np.uint8)
+    opacity[20:30, :, 3] = 255
+    Image.fromarray(opacity).save(tmp_path / "scratch.png")
+    clean = np.full((64, 64, 3), 0.5, np.float32)
+    masks = [
+        defects.damage(clean, np.random.default_rng(seed), [tmp_path / "scratch.png"])[1]
+        for seed in range(20)
+    ]
+    assert any(mask.all(axis=0).any() or mask.all(axis=1).any() or mask.mean() > 0.1 for mask in masks)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_detector_learns_and_is_judged(folder: Path, tmp_path: Path) -> None:
+    class Tiny(DetectorRecipe):
+        def network(self) -> torch.nn.Module:
+            return Detector((16, 16, 16), (1, 1, 1), (1, 1))
+
+    recipe = Tiny(batch_size=4, patch_px=64, learning_rate=3e-3)
+    samples = recipe.samples(folder, 1)
+    batch = default_collate([samples[index] for index in range(16)])
+    network = recipe.network()
+    untrained = recipe.loss(network, batch).item()
+    best = loop.train(recipe, folder, folder, tmp_path / "run", loop.Schedule(60, None, warmup_steps=5))
+    network.load_state_dict(load_file(best))
+    assert recipe.loss(network, batch).item() < 0.95 * untrained
+    figures = recipe.evaluate(network, folder)
+    assert set(figures) == {"f1", "false_alarms", "score"}
+    assert all(0 <= figure <= 1 for figure in figures.values())
+
+
+def test_f1_counts_what_is_near_enough() -> None:
+    truth = torch.zeros(20, 20, dtype=torch.bool)
+    truth[10] = True
+    assert metrics.f1(truth, truth, 0) == 1
+    assert metrics.f1(truth.roll(2, 0), truth, 2) == 1
+    assert metrics.f1(truth.roll(3, 0), truth, 2) == 0
+    half = truth.clone()
+    half[:, 10:] = False
+    assert abs(metrics.f1(half, truth, 0) - 2 / 3) < 1e-6
+    assert metrics.f1(torch.zeros_like(truth), torch.zeros_like(truth), 2) == 1
+    assert metrics.f1(torch.zeros_like(truth), truth, 2) == 0
 
 
 class Stopping(loop.Schedule):

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, max_pool2d
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -43,6 +43,25 @@ def ssim(a: Tensor, b: Tensor) -> float:
         (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
     )
     return float(score.mean())
+
+
+def f1(found: Tensor, truth: Tensor, tolerance_px: int) -> float:
+    """Harmonic mean of precision and recall, 0..1, a pixel counting as met within tolerance_px.
+
+    found, truth: (H, W), bool. 1 where both are empty. Raises ValueError on unequal shapes.
+    Source: the boundary measure of Martin, Fowlkes, Malik 2004, with a square neighbourhood.
+    """
+    _same_shape(found, truth)
+    if not found.any() and not truth.any():
+        return 1.0
+    side = 2 * tolerance_px + 1
+
+    def near(mask: Tensor) -> Tensor:
+        return max_pool2d(mask[None, None].float(), side, 1, tolerance_px)[0, 0] > 0
+
+    precision = float((found & near(truth)).sum()) / max(1, int(found.sum()))
+    recall = float((truth & near(found)).sum()) / max(1, int(truth.sum()))
+    return 2 * precision * recall / max(1e-9, precision + recall)
 
 
 def _same_shape(a: Tensor, b: Tensor) -> None:

@@ -9,13 +9,12 @@ Sources:
 - Pixel-unshuffled input and a tunable noise level: Zhang, Zuo, Zhang 2018, "FFDNet".
 """
 
-from itertools import pairwise
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from calotype.models.contract import Contract
+from calotype.models.unet import UNet
 
 CONTRACT = Contract(name="restorer", multiple=16, halo_px=64, bytes_a_pixel=300)
 
@@ -29,23 +28,7 @@ BLUR_SIGMA_PX_MAX = 4.0
 """Gaussian standard deviation in pixels that a blur level of 1 stands for."""
 
 
-class ResidualBlock(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():  # start near identity: MODELS pilot, steadier first 500 steps
-            self.conv2.weight.mul_(0.1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(torch.relu(self.conv1(x)))
-
-
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
-
-
-class Restorer(nn.Module):
+class Restorer(UNet):
     """1.5 M parameters, 74 GFLOP a megapixel."""
 
     def __init__(
@@ -54,13 +37,7 @@ class Restorer(nn.Module):
         down_blocks: tuple[int, ...] = (1, 2, 2, 2),
         up_blocks: tuple[int, ...] = (1, 1, 1),
     ) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(12 + 3, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, down_blocks, strict=True))
-        self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, up_blocks, strict=False))
-        self.tail = nn.Conv2d(widths[0], 12, 3, padding=1)
+        super().__init__(12 + 3, 12, widths, down_blocks, up_blocks)
 
     def forward(self, picture: Tensor, levels: Tensor) -> Tensor:
         """The restored picture, not clipped.
@@ -70,13 +47,4 @@ class Restorer(nn.Module):
         """
         x = pixel_unshuffle(picture, 2)  # B 12 H/2 W/2
         planes = levels[:, :, None, None].expand(-1, -1, *x.shape[-2:]).to(x.dtype)
-        x = self.stem(torch.cat([x, planes], dim=1))
-        skips = []
-        for blocks, shrink in zip(self.down, self.shrink, strict=False):
-            x = blocks(x)
-            skips.append(x)
-            x = shrink(x)
-        x = self.down[-1](x)  # B 128 H/16 W/16
-        for level in reversed(range(len(self.up))):
-            x = self.up[level](pixel_shuffle(self.grow[level](x), 2) + skips[level])
-        return picture + pixel_shuffle(self.tail(x), 2)
+        return picture + pixel_shuffle(self.through(torch.cat([x, planes], dim=1)), 2)

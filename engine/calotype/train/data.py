@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from calotype_wire.errors import CalotypeError
@@ -61,6 +63,17 @@ def crop(picture: NDArray[np.uint8], side_px: int, rng: Generator) -> NDArray[np
     if rng.random() < 0.5:
         patch = patch.transpose(1, 0, 2)
     return np.ascontiguousarray(patch, np.float32) / np.float32(255)
+
+
+def centre(picture: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
+    """(side, side, 3), 0..1."""
+    y, x = ((n - side_px) // 2 for n in picture.shape[:2])
+    return picture[y : y + side_px, x : x + side_px].astype(np.float32) / np.float32(255)
+
+
+def tensor(picture: NDArray[np.float32]) -> Tensor:
+    """(3, H, W) of a picture (H, W, 3)."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 class Crops(Dataset[T]):

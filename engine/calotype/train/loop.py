@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from calotype_wire import atomic
@@ -89,7 +89,7 @@ def train(
     torch.manual_seed(seed)
     run.mkdir(parents=True, exist_ok=True)
     network = recipe.network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.999))  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, avg_fn=_ease)
     optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, (0.9, 0.98), weight_decay=1e-4)
     state = _resume(run / "checkpoint.safetensors", network, average, optimizer)
     step, elapsed_s, best = int(state["step"]), float(state["elapsed_s"]), float(state["best"])
@@ -147,6 +147,12 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _ease(average: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:
+    """Exponential mean with decay 0.999, less at the start, so that the random start is soon forgotten."""
+    count = float(updates)
+    return torch.lerp(now, average, min(0.999, (1 + count) / (10 + count)))
 
 
 class _Endless:

@@ -47,15 +47,15 @@ class RestorerRecipe:
         for name in ("noise25", "jpeg10", "mixed"):
             gained, similar = [], []
             for index, path in enumerate(paths):
-                clean = _centre(data.pixels(path), 256)
+                clean = data.centre(data.pixels(path), 256)
                 worn = _test_wear(clean, name, np.random.default_rng(index))
                 with torch.autocast(device.type, torch.bfloat16):
                     restored = network(
-                        _tensor(worn)[None].to(device), torch.full((1, 3), BLIND, device=device)
+                        data.tensor(worn)[None].to(device), torch.full((1, 3), BLIND, device=device)
                     )
                 restored = restored.float().clamp(0, 1).cpu()
-                gained.append(psnr(restored, _tensor(clean)[None]))
-                similar.append(ssim(restored, _tensor(clean)[None]))
+                gained.append(psnr(restored, data.tensor(clean)[None]))
+                similar.append(ssim(restored, data.tensor(clean)[None]))
             figures[f"psnr_{name}"] = float(np.mean(gained))
             figures[f"ssim_{name}"] = float(np.mean(similar))
         return figures | {"score": float(np.mean([v for k, v in figures.items() if k.startswith("psnr")]))}
@@ -69,16 +69,7 @@ def sample(clean: NDArray[np.float32], rng: Generator) -> dict[str, Tensor]:
     if rng.random() < 0.33:
         dropped[:] = True
     planes[dropped] = BLIND
-    return {"clean": _tensor(clean), "worn": _tensor(worn), "levels": torch.from_numpy(planes)}
-
-
-def _tensor(picture: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-
-
-def _centre(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.float32]:
-    y, x = ((n - side_px) // 2 for n in pixels.shape[:2])
-    return pixels[y : y + side_px, x : x + side_px].astype(np.float32) / np.float32(255)
+    return {"clean": data.tensor(clean), "worn": data.tensor(worn), "levels": torch.from_numpy(planes)}
 
 
 def _test_wear(clean: NDArray[np.float32], name: str, rng: Generator) -> NDArray[np.float32]:
