@@ -100,7 +100,6 @@ def _running(name: str, strict: bool = False) -> Generator[None, None, Optional[
 
 def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     command = [python, "-m", "calotype", "serve", *options]
-    complaints = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the process
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -108,8 +107,12 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     environment = {
         k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")
     }
-    environment["CALOTYPE_HOME"] = str(places.data_dir())  # the engine has no home.txt to read
+    home = places.data_dir()
+    environment["CALOTYPE_HOME"] = str(home)  # the engine has no home.txt to read
+    environment["PYTHONSAFEPATH"] = "1"  # and cwd, for 3.10: no import from the editor's folder
     try:
+        home.mkdir(parents=True, exist_ok=True)
+        complaints = tempfile.TemporaryFile()  # noqa: SIM115 lives as long as the process
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -117,13 +120,15 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
             stderr=complaints,
             env=environment,
             creationflags=flags,
+            cwd=str(home),
             start_new_session=True,
             close_fds=True,
         )
     except OSError as error:
         raise CalotypeError(
             "NOT_STARTED",
-            f"{python} could not be started ({error.strerror}). Run 'python3 install.py' again.",
+            f"The Calotype engine could not be started ({error.strerror or error}). Free some disk space, or "
+            "run 'python3 install.py' again.",
         ) from error
     _started.append(process)
     process.complaints = complaints  # type: ignore[attr-defined]

@@ -63,6 +63,9 @@ class Session:
             events = self._client.pump() if self._client is not None else []
         except CalotypeError as error:
             events = self._lost(error)
+        except (OSError, MemoryError, ValueError, KeyError) as error:
+            sentence = f"Calotype could not go on ({error}). Free some disk space and memory, and try again."
+            events = self._lost(CalotypeError("BROKEN", sentence))
         events, self._ended = self._ended + events, []
         for event in events:
             if isinstance(event, (Result, Failed)):

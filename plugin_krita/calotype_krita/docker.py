@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from krita import DockWidget, Krita
@@ -47,12 +48,13 @@ class CalotypeDocker(DockWidget):
         QtCore.QTimer.singleShot(0, self._look_again)  # the document may be on its way out at this moment
 
     def _look_again(self) -> None:
-        self._choose()
+        if self.form is not None:
+            self.form.refresh()
         self.show_state()
 
     def showEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
         super().showEvent(event)
-        self._choose()
+        self._look_again()
 
     def run(self, name: str = "") -> None:
         """The operation that is chosen, or the one named, on the active layer of the active document."""
@@ -78,8 +80,8 @@ class CalotypeDocker(DockWidget):
         if job is not None:
             self.bar.setValue(round(1000 * job.last.fraction) if job.last else 0)
             self.stage.setText(_progress(job))
-        outcome = studio().outcomes.get(key) or studio().outcomes.get("")
-        self.message.setVisible(bool(outcome) and job is None)
+        outcome = studio().outcomes.get(key)
+        self.message.setVisible(bool(outcome))
         self.log.setVisible(bool(outcome and outcome.failed) and job is None and places.log_file().exists())
         if outcome:
             self.message.setText("\n".join(outcome.sentences))
@@ -126,10 +128,8 @@ class CalotypeDocker(DockWidget):
 
     def _choose(self, *_: Any) -> None:
         """The form of the operation that is chosen now, with the values of the last run."""
-        name, layers = self.choice.currentData(), _layers()
+        name = self.choice.currentData()
         if self.form is not None:
-            if (self.form.operation.name, self.form.layers) == (name, layers):
-                return
             remember(self.form.operation.name, self.form.values())
             self.holder.removeWidget(self.form)
             self.form.setParent(None)
@@ -140,7 +140,7 @@ class CalotypeDocker(DockWidget):
             return
         operation = params.find(studio().operations, name)
         self.help.setText(operation.help)
-        self.form = Form(operation, layers)
+        self.form = Form(operation, _layers)
         self.form.set_values(remembered(name))
         self.holder.addWidget(self.form)
 
@@ -170,4 +170,4 @@ def _wrapped() -> Any:
 
 
 def _show_log() -> None:
-    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(str(places.log_file())))
+    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(os.fsencode(str(places.log_file())).decode()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
@@ -95,6 +96,29 @@ class ChoiceField(Field):
         self.combo.setCurrentIndex(max(0, index))
 
 
+class LayerField(ChoiceField):
+    """The document's layers as they are when the list is opened."""
+
+    def __init__(self, layers: Callable[[], list[Any]], optional: bool) -> None:
+        """layers: (unique id, name) pairs."""
+        super().__init__([])
+        self.layers, self.optional = layers, optional
+        self.combo.showPopup = self._open
+        self.refresh()
+
+    def refresh(self) -> None:
+        """What is chosen stays chosen, if it is still there."""
+        chosen = self.value()
+        self.combo.clear()
+        for value, label in [(None, "None")] * self.optional + self.layers():
+            self.combo.addItem(label, value)
+        self.set_value(chosen)
+
+    def _open(self) -> None:
+        self.refresh()
+        QtWidgets.QComboBox.showPopup(self.combo)
+
+
 class ToggleField(Field):
     def __init__(self) -> None:
         super().__init__()
@@ -180,10 +204,10 @@ class PaletteField(Field):
 
 
 class Form(QtWidgets.QWidget):
-    def __init__(self, operation: params.Operation, layers: list[Any]) -> None:
+    def __init__(self, operation: params.Operation, layers: Callable[[], list[Any]]) -> None:
         """layers: (unique id, name) of the layers that can be chosen now."""
         super().__init__()
-        self.operation, self.layers = operation, layers
+        self.operation = operation
         self.fields: dict[str, Field] = {}
         rows = QtWidgets.QFormLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
@@ -212,13 +236,19 @@ class Form(QtWidgets.QWidget):
             except params.CalotypeError:
                 continue
 
+    def refresh(self) -> None:
+        """Another document, and with it other layers."""
+        for field in self.fields.values():
+            if isinstance(field, LayerField):
+                field.refresh()
+
     def reset(self) -> None:
         for parameter in self.operation.parameters:
             if parameter.name in self.fields:
                 self.fields[parameter.name].set_value(parameter.default)
 
 
-def _field(parameter: params.Parameter, layers: list[Any]) -> Field | None:
+def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Field | None:
     """None for a kind that this plugin does not know: it stays at its default."""
     if isinstance(parameter, params.Number):
         return NumberField(parameter)
@@ -227,8 +257,7 @@ def _field(parameter: params.Parameter, layers: list[Any]) -> Field | None:
     if isinstance(parameter, params.Toggle):
         return ToggleField()
     if isinstance(parameter, params.OtherLayer):
-        none = [(None, "None")] if parameter.optional else []
-        return ChoiceField(none + layers)
+        return LayerField(layers, parameter.optional)
     if isinstance(parameter, params.Palette):
         return PaletteField(parameter.optional)
     if isinstance(parameter, params.Text):

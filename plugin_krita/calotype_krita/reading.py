@@ -13,21 +13,28 @@ from calotype_wire.protocol import Layer, PixelFormat
 CONTEXT_PX = 128
 """What the engine sees around a selection."""
 
-MASKS = ("transparencymask", "filtermask", "transformmask", "selectionmask", "colorizemask")
+EFFECTS = ("transparencymask", "filtermask", "transformmask", "colorizemask")
+MASKS = (*EFFECTS, "selectionmask")
+
+BYTES_MAX = 1 << 31
+"""Krita 5.2 crashes where it is asked for more at once."""
 
 
 @dataclass(frozen=True)
 class Reading:
     """node: unique id of the layer that was read. space: of its pixels as they were sent.
 
-    masks: transparency masks of that layer; its pixels were sent without them.
+    masks: copies of that layer's masks; its pixels were sent without them. position: of the layer, and
+    size: of the document, when it was read.
     """
 
     layer: Layer
     selection: Layer | None
     node: Any
     space: Space
-    masks: tuple[Any, ...] = ()
+    masks: tuple[Any, ...]
+    position: tuple[int, int]
+    size: tuple[int, int]
     note: str = ""
 
 
@@ -48,8 +55,15 @@ def active(document: Any) -> Reading:
         note = f"Frame {document.currentTime()} was worked on; the new layer shows on every frame."
     layer, space = read(node, area)
     painted = node.type() == "paintlayer"  # all others are read as they look, masks and all
-    masks = [m for m in node.childNodes() if painted and m.type() == "transparencymask" and m.visible()]
-    return Reading(layer, selection, node.uniqueId(), space, tuple(m.duplicate() for m in masks), note)
+    masks = [m for m in node.childNodes() if painted and m.type() in EFFECTS and m.visible()]
+    copies = tuple(mask.duplicate() for mask in masks)
+    return Reading(layer, selection, node.uniqueId(), space, copies, *whereabouts(document, node), note)
+
+
+def whereabouts(document: Any, node: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Position of the node and size of the document."""
+    position = node.position()
+    return (position.x(), position.y()), (document.width(), document.height())
 
 
 def others(document: Any) -> list[Any]:
@@ -74,6 +88,12 @@ def read(node: Any, area: Any = None) -> tuple[Layer, Space]:
     place = (area.x(), area.y(), area.width(), area.height())
     own = Space.of(node)
     space = own.travelling
+    if area.width() * area.height() * max(own.bytes_a_pixel, space.bytes_a_pixel) >= BYTES_MAX:
+        raise CalotypeError(
+            "TOO_LARGE",
+            f"{area.width()} x {area.height()} pixels of the layer '{node.name()}' are more than Krita hands "
+            "out in one go. Select a part, or crop the layer to what you see.",
+        )
     painted = node.type() == "paintlayer"
     pixels = node.pixelData(*place) if painted else node.projectionPixelData(*place)
     if space != own:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from krita import Krita, Selection
 
 from calotype_krita.qt import QtCore
-from calotype_krita.reading import Reading
+from calotype_krita.reading import Reading, whereabouts
 from calotype_krita.spaces import Space, scratch, space_of
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
@@ -24,13 +25,19 @@ def insert(document: Any, reading: Reading, label: str, layers: Sequence[Layer])
         raise CalotypeError(
             "DOCUMENT_CLOSED", "The document was closed while the filter worked, so its result was dropped."
         )
+    below = document.nodeByUniqueID(reading.node)
+    if below is not None and below.parentNode() is None:
+        below = None  # removed meanwhile
+    layers = _moved(document, below, reading, layers)
+    chosen = document.activeNode()
+    stayed = chosen is not None and chosen.uniqueId() == reading.node
     inner = [layer for layer in layers if layer.place.kind != "document"]
     outer = [layer for layer in layers if layer.place.kind == "document"]
     if inner:
         with ExitStack() as scratches:
             node = _one_node(document, reading, label, inner, scratches)
-            _add(document, reading, node)
-        if not outer:
+            _add(document, below, node)
+        if stayed and not outer:  # else the user is at work somewhere else by now
             QtCore.QTimer.singleShot(0, lambda: _activate(document, node))  # Krita does not know it before
     for layer in outer:
         _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
@@ -100,9 +107,24 @@ def _mask(document: Any, node: Any, layer: Layer) -> None:
     node.addChildNode(mask, None)
 
 
-def _add(document: Any, reading: Reading, node: Any) -> None:
-    below = document.nodeByUniqueID(reading.node)
-    if below is None or below.parentNode() is None:  # the layer was removed meanwhile: nothing is lost
+def _moved(document: Any, node: Any, reading: Reading, layers: Sequence[Layer]) -> list[Layer]:
+    """layers where the one that was read lies now. Raises CalotypeError where they would not fit it."""
+    (x, y), size = whereabouts(document, node or document.rootNode())
+    if size != reading.size:
+        raise CalotypeError(
+            "DOCUMENT_CHANGED",
+            "The document was scaled, cropped or turned while the filter worked, so its result was dropped. "
+            "Run it again.",
+        )
+    if node is None:
+        return list(layers)
+    x, y = x - reading.position[0], y - reading.position[1]
+    return [replace(layer, x=layer.x + x, y=layer.y + y) for layer in layers]
+
+
+def _add(document: Any, below: Any, node: Any) -> None:
+    """below: None puts the node on top of all layers."""
+    if below is None:
         below = document.topLevelNodes()[-1] if document.topLevelNodes() else None
     parent = below.parentNode() if below is not None else document.rootNode()
     parent.addChildNode(node, below)
@@ -131,3 +153,4 @@ def _open(layer: Layer, space: Space, resolution: int) -> None:
     node.setPixelData(bytes(layer.pixels), 0, 0, layer.width, layer.height)
     document.refreshProjection()
     app.activeWindow().addView(document)
+    document.setModified(True)  # Krita asks before it throws it away

@@ -52,6 +52,11 @@ class Space:
         return Space.srgb(self.depth, linear=floating)
 
     @property
+    def bytes_a_pixel(self) -> int:
+        channels = {"GRAYA": 2, "CMYKA": 5}.get(self.model, 4)
+        return channels * {"U8": 1, "U16": 2, "F16": 2, "F32": 4}[self.depth]
+
+    @property
     def format(self) -> PixelFormat:
         """Of a travelling space. Krita's whole numbers lie blue first, its floats red first."""
         rgb = "RGBA" if self.depth.startswith("F") else "BGRA"

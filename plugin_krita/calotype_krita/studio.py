@@ -14,7 +14,7 @@ from typing import Any
 from krita import Krita
 
 from calotype_krita import reading, results
-from calotype_krita.qt import QtCore
+from calotype_krita.qt import QtCore, QtWidgets
 from calotype_wire import params
 from calotype_wire.client import Catalogue, Failed, Progress, Request, Result
 from calotype_wire.errors import CalotypeError
@@ -55,6 +55,7 @@ class Studio(QtCore.QObject):
         self.jobs: dict[str, Job] = {}
         self.outcomes: dict[str, Outcome] = {}
         self._inserting = False
+        self._arrived: list[Result] = []
         self._timer = QtCore.QTimer(self)
         self._timer.timeout.connect(self._pump)
 
@@ -63,6 +64,7 @@ class Studio(QtCore.QObject):
 
         values: a layer is named by its node's unique id.
         """
+        self.outcomes.pop("", None)
         if document is None:
             self._tell("", True, "No document is open. Open a picture, then run again.")
             return
@@ -111,9 +113,14 @@ class Studio(QtCore.QObject):
             if isinstance(event, Catalogue):
                 self.operations = event.operations
                 self.changed.emit()
-            elif isinstance(event, (Progress, Result, Failed)):
+            elif isinstance(event, Result):
+                self._arrived.append(event)
+            elif isinstance(event, (Progress, Failed)):
                 self._take(event)
-        if not self.session.busy:
+        # A layer that comes in the midst of a stroke would end it.
+        while self._arrived and not QtWidgets.QApplication.mouseButtons():
+            self._take(self._arrived.pop(0))
+        if not self.session.busy and not self._arrived:
             self._timer.stop()
             self.changed.emit()
 
@@ -122,7 +129,7 @@ class Studio(QtCore.QObject):
         job = self.jobs.get(key)
         if job is None:
             if isinstance(event, Failed):
-                self._tell("", True, event.sentence)
+                self._tell(key_of(Krita.instance().activeDocument()), True, event.sentence)
             return
         if isinstance(event, Progress):
             job.last = event
@@ -153,6 +160,8 @@ class Studio(QtCore.QObject):
             self._tell(key, True, sentence)
 
     def _tell(self, key: str, failed: bool, *sentences: str) -> None:
+        if key in self.jobs and key_of(self.jobs[key].document) != key:
+            key = key_of(Krita.instance().activeDocument())  # it was closed: say so where the user is
         self.outcomes[key] = Outcome(failed, list(sentences))
         self.changed.emit()
 
@@ -164,10 +173,16 @@ def _success(job: Job, facts: Mapping[str, Any]) -> list[str]:
     return [f"{job.operation.label}: done in {seconds:.1f} s.", *note, *report]
 
 
+_documents: list[Any] = []
+
+
 def key_of(document: Any) -> str:
-    """Stays the same for a document; Krita makes new Document objects all the time."""
-    root = document.rootNode() if document is not None else None
-    return root.uniqueId().toString() if root is not None else ""
+    """Stays the same for a document, and is empty once it is closed. Krita makes new objects all the time."""
+    if document is None or document.rootNode() is None:
+        return ""
+    if document not in _documents:
+        _documents.append(document)
+    return str(_documents.index(document))
 
 
 @lru_cache(maxsize=1)

@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 
 from calotype_wire import connection, places
 from calotype_wire import session as sessions
-from calotype_wire.client import Failed, Request, Result
+from calotype_wire.client import Client, Failed, Request, Result
 from calotype_wire.session import Session
 from conftest import layer, noise, wait_for
 
@@ -108,3 +109,37 @@ def test_results_of_every_kind_keep_their_place(session):
     assert not result.layers[2].place.visible
     assert bytes(result.layers[2].pixels) == bytes(other.pixels)
     assert "#ffffff" in result.facts["report"][0]
+
+
+def test_an_editor_without_a_place_for_files_fails_the_job_with_a_sentence(session, monkeypatch):
+    def full(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    failed = ended(session, session.submit(Request("identity", [PHOTO])))
+    assert failed.code == "NOT_STARTED"
+    assert "No space left" in failed.sentence
+    assert not session.busy
+    monkeypatch.undo()
+
+
+def test_a_surprise_while_pumping_ends_every_job_once(session, monkeypatch):
+    ended(session, session.submit(Request("identity", [PHOTO])))
+    jobs = [session.submit(Request("slow", [PHOTO], {"steps": 1000})) for _ in range(2)]
+
+    def broken(client):
+        raise ValueError("that was no number")
+
+    monkeypatch.setattr(Client, "pump", broken)
+    events = session.pump()
+    assert sorted(event.job for event in events) == sorted(jobs)
+    assert all("that was no number" in event.sentence for event in events)
+    assert session.pump() == []
+    monkeypatch.undo()
+
+
+def test_the_engine_imports_nothing_from_the_editors_folder(session, tmp_path, monkeypatch):
+    for name in ("msgpack", "random", "torch", "zmq"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the wrong folder')")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(ended(session, session.submit(Request("identity", [PHOTO]))), Result)

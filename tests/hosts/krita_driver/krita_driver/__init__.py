@@ -63,13 +63,15 @@ class Driver(Extension):
                 file.write(self.name)
             self.running, self.until, self.since = make(), None, time.monotonic()
         try:
-            self.step()
-        except StopIteration:
-            self.end("")
+            ended = self.step()
         except BaseException:
             self.end(traceback.format_exc())
+        else:
+            if ended:
+                self.end("")
 
     def step(self):
+        """Whether the scenario has ended."""
         if self.uncaught:
             raise AssertionError(self.uncaught)
         dialog = QApplication.activeModalWidget()
@@ -81,9 +83,13 @@ class Driver(Extension):
         if self.until is not None and not self.until():
             if time.monotonic() - self.since > STEP_S:
                 raise AssertionError(f"waited in vain at line {self.running.gi_frame.f_lineno}")
-            return
+            return False
         self.since = time.monotonic()
-        self.until = next(self.running)
+        try:
+            self.until = next(self.running)
+        except StopIteration:
+            return True
+        return False
 
     def end(self, error):
         self.running, self.uncaught = None, ""
