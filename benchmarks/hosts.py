@@ -3,8 +3,8 @@
     python benchmarks/hosts.py [--megapixels 1,12,24] [--only krita,gimp]
 
 Prints Markdown for docs/benchmarks.md. Needs what tests/hosts needs: Linux, root, Debian's archive.
-'interface' is the longest step of the plugin in Krita's loop outside of Krita's own calls. GIMP runs a
-plug-in as a process of its own, so it never waits for one.
+'interface' is the longest that the plugin held Krita's loop outside of Krita's own calls ('read' and
+'insert'). GIMP runs a plug-in as a process of its own, so it never waits for one.
 """
 
 import argparse
@@ -67,8 +67,9 @@ def shown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         seconds = [f"{row[key]:.2f} s" for key in ("total", *PHASES)]
         cancel = f"{1000 * row['cancel']:.0f} ms" if "cancel" in row else ""
+        interface = f"{1000 * row['longest']:.0f} ms" if row["longest"] else ""
         size, peak = f"{row['side'] ** 2 / 1e6:.0f} MP", f"{row['peak_mib']:.0f} MiB"
-        lines.append([size, row["operation"], *seconds, f"{1000 * row['longest']:.0f} ms", peak, cancel])
+        lines.append([size, row["operation"], *seconds, interface, peak, cancel])
     return table(heads, lines)
 
 
