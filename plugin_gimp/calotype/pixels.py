@@ -1,5 +1,7 @@
 """What an operation gets to see of an image: samples as the image itself holds them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gi.repository import Babl, Gegl, Gimp
@@ -103,16 +105,18 @@ class Source:
     """The part of a layer that is sent, in document coordinates.
 
     everything: all of the layer. visible: where something is selected; all of the box where nothing is.
-    selection: None then.
+    selection: None then. kept: the same part in all of its bits, where the wire has too few for them.
     """
 
     image: Gimp.Image
+    image_size: tuple[int, int]
     drawable: Gimp.Layer
     samples: Samples
     everything: Box
     box: Box
     visible: Box
     layer: Layer
+    kept: Gegl.Buffer | None
     selection: Layer | None
 
 
@@ -138,7 +142,21 @@ def chosen_layer(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Laye
         raise bad_input("There is a floating selection. Anchor it, or make it a layer, and try again.")
     if drawable.is_group() and not drawable.get_children():
         raise bad_input("This group is empty. Choose a layer with pixels.")
+    check_group(drawable)
     return drawable
+
+
+def check_group(drawable: Gimp.Layer) -> None:
+    """GIMP merges filters into layers, not into groups. Raises CalotypeError BAD_INPUT."""
+    if drawable.is_group() and _has_effects(drawable):
+        raise bad_input(
+            "This group has filters of its own, which Calotype cannot see through. Hide or remove them, "
+            "or choose Layer > Merge Layer Group first."
+        )
+
+
+def _has_effects(drawable: Gimp.Drawable) -> bool:
+    return any(effect.get_visible() for effect in drawable.get_filters())
 
 
 def check_there(drawable: Gimp.Layer) -> None:
@@ -154,6 +172,7 @@ def check_there(drawable: Gimp.Layer) -> None:
 def source(image: Gimp.Image, drawable: Gimp.Layer) -> Source:
     """Raises CalotypeError EMPTY_SELECTION, GONE or TOO_LARGE."""
     check_there(drawable)
+    image_size = image.get_width(), image.get_height()
     everything = box_of(drawable)
     box = visible = everything
     selection = None
@@ -168,8 +187,8 @@ def source(image: Gimp.Image, drawable: Gimp.Layer) -> Source:
             )
         box = visible.grown(CONTEXT_PX).within(everything)
     samples = Samples.of(drawable)
-    layer = _read(drawable, samples, box)
-    return Source(image, drawable, samples, everything, box, visible, layer, selection)
+    layer, kept = _read(drawable, samples, box)
+    return Source(image, image_size, drawable, samples, everything, box, visible, layer, kept, selection)
 
 
 def box_of(drawable: Gimp.Drawable) -> Box:
@@ -178,29 +197,67 @@ def box_of(drawable: Gimp.Drawable) -> Box:
 
 
 def whole(drawable: Gimp.Layer) -> Layer:
-    """All of another layer, for a parameter that names one. Raises CalotypeError GONE or TOO_LARGE."""
+    """All of another layer, for a parameter that names one. Raises as chosen_layer and source do."""
     check_there(drawable)
-    return _read(drawable, Samples.of(drawable), box_of(drawable))
+    check_group(drawable)
+    return _read(drawable, Samples.of(drawable), box_of(drawable))[0]
 
 
 def _selection(image: Gimp.Image, box: Box) -> Layer:
     format = PixelFormat("G", "u8", "linear")
-    data = read(image.get_selection(), box, "Y u8", 1)
+    data = read(image.get_selection().get_buffer(), box, "Y u8", 1)
     return Layer(box.width, box.height, format, data, "Selection", box.x, box.y)
 
 
-def _read(drawable: Gimp.Layer, samples: Samples, box: Box) -> Layer:
+def _read(drawable: Gimp.Layer, samples: Samples, box: Box) -> tuple[Layer, Gegl.Buffer | None]:
+    """The second one holds what is too fine for the first; None where nothing is."""
     name = drawable.get_name() or ""
     shape = LayerShape(box.width, box.height, samples.format, name, box.x, box.y)
     LayerShape.from_wire(shape.to_wire())  # too large? before gigabytes are read
-    _, x, y = drawable.get_offsets()
-    data = read(drawable, box.moved(-x, -y), samples.name(samples.format), samples.format.bytes_a_pixel)
-    return Layer(box.width, box.height, samples.format, data, name, box.x, box.y, samples.profile)
+    with _as_it_looks(drawable) as look:
+        _, x, y = look.get_offsets()
+        buffer, part = look.get_buffer(), box.moved(-x, -y)
+        kept = None if samples.exact else _copy(buffer, part, Babl.get_name(drawable.get_format()))
+        format = samples.name(samples.format)
+        data = read(buffer if kept is None else kept, part, format, samples.format.bytes_a_pixel)
+    layer = Layer(box.width, box.height, samples.format, data, name, box.x, box.y, samples.profile)
+    return layer, kept
 
 
-def read(drawable: Gimp.Drawable, box: Box, format: str, bytes_a_pixel: int) -> bytearray:
-    """box: in the drawable's own coordinates."""
-    buffer = drawable.get_buffer()
+@contextmanager
+def _as_it_looks(drawable: Gimp.Layer) -> Iterator[Gimp.Layer]:
+    """With its filters, which GIMP 3 keeps beside the pixels. It may be larger than drawable."""
+    if not _has_effects(drawable) or drawable.is_group():
+        yield drawable
+        return
+    image = _empty_like(drawable.get_image())  # in the user's own, merging would be a step of undo
+    try:
+        look = Gimp.Layer.new_from_drawable(drawable, image)
+        image.insert_layer(look, None, 0)
+        look.merge_filters()
+        yield look
+    finally:
+        image.delete()
+
+
+def _empty_like(image: Gimp.Image) -> Gimp.Image:
+    made = Gimp.Image.new_with_precision(1, 1, image.get_base_type(), image.get_precision())
+    made.undo_disable()
+    profile = image.get_color_profile()
+    if profile is not None:
+        made.set_color_profile(profile)
+    return made
+
+
+def _copy(buffer: Gegl.Buffer, box: Box, format: str) -> Gegl.Buffer:
+    area = Gegl.Rectangle.new(box.x, box.y, box.width, box.height)
+    made = Gegl.Buffer.new(format, box.x, box.y, box.width, box.height)
+    buffer.copy(area, Gegl.AbyssPolicy.NONE, made, area)
+    return made
+
+
+def read(buffer: Gegl.Buffer, box: Box, format: str, bytes_a_pixel: int) -> bytearray:
+    """box: in the buffer's own coordinates."""
     stride = box.width * bytes_a_pixel
     data = bytearray(stride * box.height)
     for y, rows in bands(box.height, stride):

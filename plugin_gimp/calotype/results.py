@@ -76,6 +76,14 @@ def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
 def _check_still_there(source: Source) -> None:
     """The user goes on working while the engine does."""
     pixels.check_there(source.drawable)
+    now, then = pixels.box_of(source.drawable), source.everything
+    image_size = source.image.get_width(), source.image.get_height()
+    if (now.width, now.height, *image_size) != (then.width, then.height, *source.image_size):
+        raise CalotypeError(
+            "GONE",
+            "The image or the layer was scaled, cropped or turned while Calotype was at work. "
+            "Nothing was added. Run the filter again.",
+        )
     if Samples.of(source.drawable).kind != source.samples.kind:
         raise CalotypeError(
             "GONE",
@@ -116,8 +124,8 @@ def _layer(source: Source, layer: Layer) -> Gimp.Layer:
     made.set_visible(layer.place.visible)
     made.set_offsets(shown.x, shown.y)
     _write(made, shown, layer, _format_name(source.samples, layer))
-    if not source.samples.exact and box == shown == source.box:
-        _restore_unchanged(made, source, layer)
+    if source.kept is not None and box == shown == source.box:
+        _restore_unchanged(made, source.kept, source.layer, layer)
     return made
 
 
@@ -155,20 +163,19 @@ def _write(drawable: Gimp.Drawable, shown: Box, layer: Layer, format: str) -> No
     drawable.update(0, 0, shown.width, shown.height)
 
 
-def _restore_unchanged(made: Gimp.Layer, source: Source, layer: Layer) -> None:
+def _restore_unchanged(made: Gimp.Layer, kept: Gegl.Buffer, sent: Layer, layer: Layer) -> None:
     """Rows that came back as they went keep the bits that were too many for the wire."""
-    if layer.format != source.layer.format:
+    if layer.format != sent.format:
         return
     stride = layer.width * layer.format.bytes_a_pixel
-    before, after = memoryview(source.layer.pixels), memoryview(layer.pixels)
-    original, buffer = source.drawable.get_buffer(), made.get_buffer()
-    x, y = source.box.x - source.everything.x, source.box.y - source.everything.y
+    before, after = memoryview(sent.pixels), memoryview(layer.pixels)
+    area, buffer = kept.get_extent(), made.get_buffer()
     for row in range(layer.height):
         part = slice(row * stride, (row + 1) * stride)
         if bytes(before[part]) == bytes(after[part]):
-            from_row = Gegl.Rectangle.new(x, y + row, layer.width, 1)
+            from_row = Gegl.Rectangle.new(area.x, area.y + row, layer.width, 1)
             to_row = Gegl.Rectangle.new(0, row, layer.width, 1)
-            original.copy(from_row, Gegl.AbyssPolicy.NONE, buffer, to_row)
+            kept.copy(from_row, Gegl.AbyssPolicy.NONE, buffer, to_row)
     buffer.flush()
 
 

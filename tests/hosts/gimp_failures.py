@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gi.repository import Gimp
-from gimp_inside import call, home, native, picture, refused, run, tree
+from gimp_inside import Precision, box, call, home, native, picture, refused, run, tree
 
 PLUGIN = Path(Gimp.directory(), "plug-ins/calotype")
 CONNECTION = Path(home("run/connection.json"))
@@ -65,6 +65,49 @@ def replaced(path: Path, text: str | None) -> Iterator[None]:
         path.chmod(0o600)
 
 
+@contextmanager
+def before_the_result(code: str) -> Iterator[None]:
+    """code runs in GIMP when the filter in the with block has its result, and has not added it yet."""
+    results = PLUGIN / "results.py"
+    mark = "    _check_still_there(source)\n    pieces:"
+    text = results.read_text("utf-8")
+    assert mark in text
+    with replaced(results, text.replace(mark, f"    {code}\n{mark}")):
+        yield
+
+
+def test_an_image_that_changed_its_shape_meanwhile_gets_nothing_and_is_told_so():
+    for change in (
+        "source.image.scale(55, 45)",
+        "source.image.crop(60, 50, 20, 15)",
+        "source.image.rotate(Gimp.RotationType.DEGREES90)",
+        "source.drawable.scale(45, 35, False)",
+    ):
+        image, layer = picture()
+        with before_the_result(change):
+            refused("execution-error", "scaled, cropped or turned", "identity", image, layer)
+        image.delete()
+
+
+def test_a_layer_that_only_moved_meanwhile_takes_its_result_along():
+    image, layer = picture()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 17, 15, 20, 10)
+    with before_the_result("source.drawable.set_offsets(-3, 9)"):
+        result = run("identity", image, layer)
+    assert box(result) == (7, 19, 20, 10)
+
+
+def test_what_is_painted_meanwhile_stays_out_of_the_result():
+    for precision in (Precision.DOUBLE_LINEAR, Precision.U32_NON_LINEAR, Precision.U8_NON_LINEAR):
+        image, layer = picture(precision=precision)
+        before = native(layer)
+        with before_the_result("source.drawable.fill(Gimp.FillType.WHITE)"):
+            result = run("identity", image, layer)
+        assert native(layer) != before
+        assert native(result) == before, precision
+        image.delete()
+
+
 def test_an_engine_killed_under_a_filter_is_told_of_and_the_next_one_works():
     image, layer = picture()
     run("identity", image, layer)
@@ -102,7 +145,7 @@ def test_an_engine_that_refuses_the_password_is_told_of():
     run("identity", image, layer)
     known = json.loads(CONNECTION.read_text("utf-8"))
     with replaced(CONNECTION, json.dumps({**known, "token": "0" * 64})):
-        refused("execution-error", "", "identity", image, layer)
+        refused("execution-error", "did not accept this editor", "identity", image, layer)
     run("identity", image, layer)
 
 
@@ -165,11 +208,11 @@ def test_a_full_disk_is_told_of():
     image, layer = picture(600, 500)
     python = Path(json.loads(Path(home("installation.json")).read_text("utf-8"))["python"])
     script = python.read_text("utf-8")
-    for blocks in (0, 200):
+    for blocks, words in ((0, "is damaged"), (200, "no room for the picture")):
         os.kill(engine_pid(), signal.SIGKILL) if CONNECTION.exists() else None
         python.write_text(script.replace("exec", f"ulimit -f {blocks}; exec"))
         try:
-            refused("execution-error", "", "identity", image, layer)
+            refused("execution-error", words, "identity", image, layer)
         finally:
             python.write_text(script)
     os.kill(engine_pid(), signal.SIGKILL)

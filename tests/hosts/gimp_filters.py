@@ -213,6 +213,74 @@ def test_what_a_mask_hides_stays_hidden():
     assert run("invert", image, layer).get_mask() is None
 
 
+def looks(image):
+    """The image as it is seen, in 8 bits."""
+    copy = image.duplicate()
+    seen = native(copy.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE))
+    copy.delete()
+    return seen
+
+
+def add_effect(layer, operation="gegl:invert-gamma"):
+    effect = Gimp.DrawableFilter.new(layer, operation, "effect")
+    layer.append_filter(effect)
+    return effect
+
+
+def test_filters_on_a_layer_are_in_the_result_as_they_look_and_stay_on_the_layer():
+    for precision, profile in (
+        (Precision.U8_NON_LINEAR, None),
+        (Precision.U16_LINEAR, Gimp.ColorProfile.new_rgb_adobe()),
+        (Precision.DOUBLE_LINEAR, None),
+    ):
+        image, layer = picture(precision=precision, profile=profile)
+        plain = looks(image)
+        effect = add_effect(layer)
+        before, shown = native(layer), looks(image)
+        assert shown != plain
+        result = run("identity", image, layer)
+        assert looks(image) == shown
+        assert (native(layer), layer.get_filters(), result.get_filters()) == (before, [effect], [])
+        assert tree(image) == ["Identity", "photo"]
+        image.clean_all()
+        refused("execution-error", "unchanged", "fail", image, layer, how="unchanged")
+        assert not image.is_dirty()
+        image.remove_layer(result)
+        effect.set_visible(False)
+        assert native(run("identity", image, layer)) == before
+        image.delete()
+
+
+def test_a_filter_that_reaches_out_of_the_layer_leaves_the_result_in_its_place():
+    image, layer = picture()
+    layer.add_mask(layer.create_mask(Gimp.AddMaskType.WHITE))
+    add_effect(layer, "gegl:dropshadow")
+    result = run("identity", image, layer)
+    assert box(result) == box(layer)
+    assert native(result) == native(layer)
+    assert result.get_mask() is not None
+
+
+def test_filters_on_another_layer_and_in_a_group_are_seen_and_those_of_a_group_are_refused():
+    image, layer = picture()
+    other = layer.copy()
+    image.insert_layer(other, None, 1)
+    add_effect(other)
+    inverted = run("identity", image, other)
+    call("parts", image, layer, other=other, colours="#102030, #ffffff", path=None, look="")
+    second = [item for item in image.get_layers()[0].get_children() if item.get_name().startswith("Second")]
+    assert native(second[0]) == native(inverted)
+    group = Gimp.GroupLayer.new(image, "group")
+    image.insert_layer(group, None, 0)
+    image.reorder_item(other, group, 0)
+    assert native(run("identity", image, group)) == native(inverted)
+    effect = add_effect(group)
+    refused("calling-error", "Merge Layer Group", "identity", image, group)
+    refused("calling-error", "Merge Layer Group", "parts", image, layer, other=group)
+    effect.set_visible(False)
+    run("identity", image, group)
+
+
 def test_text_layers_work_and_stay_text():
     image, _ = picture()
     text = Gimp.TextLayer.new(image, "Zoë", Gimp.context_get_font(), 20, Gimp.Unit.pixel())
@@ -308,8 +376,8 @@ def test_bad_input_is_answered_with_a_sentence_and_changes_nothing():
     Gimp.Selection.none(image)
     refused("execution-error", "unchanged", "fail", image, layer, how="unchanged")
     refused("execution-error", "report it", "fail", image, layer, how="nan")
-    refused("execution-error", "", "fail", image, layer, how="bug")
-    refused("execution-error", "", "fail", image, layer, how="kill")
+    refused("execution-error", "Details are in the log folder", "fail", image, layer, how="bug")
+    refused("execution-error", "stopped the model", "fail", image, layer, how="kill")
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 20, 20, 30, 30)
     floating = Gimp.Selection.float(image, [layer], 0, 0)
     refused("calling-error", "Anchor it", "invert", image, layer)
