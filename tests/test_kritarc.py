@@ -73,6 +73,46 @@ def test_nothing_is_left_after_krita_has_sorted_its_groups():
     assert kritarc.disable(sorted_by_krita) == b"[a]\nb=1\n\n[tools]\nc=2\n"
 
 
+REMEMBERED = b"""[MainWindow][DockWidget calotype]
+DockArea=2
+Locked=false
+
+[calotype]
+restore={"strength": 100.0}
+
+"""
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_what_krita_remembered_for_us_goes_wherever_it_stands_and_nothing_else(end):
+    for before, after in (
+        (b"", b"[a]\nb=\xff\n"),
+        (b"a=1\n\n", b"[python]\nb=1\n"),
+        (b"\xef\xbb\xbf[a]\n\n", b"[b]"),
+    ):
+        text = (before + REMEMBERED + after).replace(b"\n", end)
+        assert kritarc.forget(text) == (before + after).replace(b"\n", end)
+    text = (SETTINGS + b"\n" + REMEMBERED[:-1]).replace(b"\n", end)
+    assert kritarc.forget(text) == SETTINGS.replace(b"\n", end)
+    assert kritarc.forget(REMEMBERED[:-2]) == b""
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        b"calotype=1\n",
+        b"[calotype2]\na=1\n",
+        b"[a][calotype]\na=1\n",
+        b"[calotype][a]\na=1\n",
+        b"[MainWindow]\nState=[calotype]\n\n[MainWindow][DockWidget calotype2]\nb=1\n",
+        b"[DockWidget calotype]\na=1\n\n\n",
+    ],
+)
+def test_groups_with_similar_names_stay(others):
+    assert kritarc.forget(others) == others
+    assert kritarc.forget(others + b"\n" + REMEMBERED[:-1]) == others
+
+
 def lines_of_settings():
     odd = st.binary(max_size=12).map(lambda data: data.replace(b"\n", b""))
     usual = [
@@ -103,6 +143,7 @@ def test_whatever_the_settings_hold_they_come_back_byte_for_byte(lines, end, end
     assert kritarc.enable(there) == there
     back = kritarc.disable(there)
     assert not kritarc.enabled(back)
+    assert kritarc.forget(back) == back
     if not re.search(
         rb"\[python\](\[\$i\])?\s*(\n\s*(\[|$)|$)", text
     ):  # an empty group goes as if it were ours

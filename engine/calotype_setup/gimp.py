@@ -32,6 +32,7 @@ from calotype_setup.environment import clean, quiet
 
 FLATPAK = "org.gimp.GIMP"
 SCRIPT = "calotype.py"
+REMEMBERED = "*plug-in-calotype-*"
 PROGRAMS = ("gimp-console-3", "gimp-console-3.2", "gimp-console-3.0", "gimp-console", "gimp")
 START_S = 120.0
 """At its first start GIMP asks every plug-in what it can: 6 s here, more on a cold disk."""
@@ -62,10 +63,16 @@ class Gimp(Profile):
         place(self.plugin, wanted, made, executable=[SCRIPT])
 
     def uninstall(self) -> bool:
-        there = present(self.plugin)
+        there, remembered = present(self.plugin), self.remembered()
+        for path in remembered:
+            path.unlink()
         if there:
             withdraw(self.plugin)
-        return there
+        return there or bool(remembered)
+
+    def remembered(self) -> List[Path]:
+        """Where GIMP keeps what was last chosen in our dialogs."""
+        return [path for path in (self.folder / "plug-in-settings").glob(REMEMBERED) if path.is_file()]
 
 
 def content(vendor: Content) -> Content:

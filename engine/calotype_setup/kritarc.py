@@ -1,4 +1,4 @@
-"""Krita's settings, changed by one line and otherwise left byte for byte.
+"""Krita's settings: our line, and the groups that Krita writes for us. All other bytes stay.
 
 Source for how they are read: KConfigIniBackend of KDE Frameworks.
 """
@@ -13,6 +13,8 @@ from typing import Iterator, List, Optional, Tuple
 GROUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\[.*\])\s*")
 OURS = re.compile(rb"\s*enable_calotype_krita\s*(?:\[[^\]]*\]\s*)*=\s*(.*?)\s*")
 ENTRY = b"enable_calotype_krita=true"
+GROUPS = (b"[calotype]", b"[MainWindow][DockWidget calotype]")
+"""What was last chosen, by the plugin's writeSetting, and where the docker was, by Krita itself."""
 FALSE = (b"false", b"no", b"off", b"0")
 RESOURCES = re.compile(rb"\s*ResourceDirectory\s*((?:\[[^\]]*\]\s*)*)=\s*(.*?)\s*")
 ESCAPED = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)")
@@ -60,6 +62,15 @@ def disable(text: bytes) -> bytes:
         return text
     added = 2 if found[-2].endswith(b"\r\n") else 1
     return text[:-added]
+
+
+def forget(text: bytes) -> bytes:
+    """Without our groups, and without the blank line before those at the end."""
+    found = list(grouped(lines(text)))
+    kept = [line for _, group, line in found if group not in GROUPS]
+    if kept and found[-1][1] in GROUPS and not kept[-1].strip():
+        kept.pop()
+    return b"".join(kept)
 
 
 def emptied(found: List[bytes], ours: "set[int]", entry: int) -> List[int]:
