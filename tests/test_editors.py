@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -127,6 +128,24 @@ def test_every_profile_gets_its_plugin_and_gives_it_back_without_a_trace(home, v
     assert not any(profile.uninstall() for profile in profiles())
 
 
+def test_what_the_editors_remembered_for_us_goes_with_the_plugins(home, vendor):
+    make_linux(home)
+    settings = home / ".config/GIMP/3.0/plug-in-settings"
+    settings.mkdir()
+    (settings / "GimpProcedureConfigRun-file-png-load.last").write_text("(quality 1)")
+    before = tree(home)
+    for profile in profiles():
+        profile.install(vendor)
+    (settings / "GimpProcedureConfigRun-plug-in-calotype-restore.last").write_text("(strength 100)")
+    kritarcs = home / ".config/kritarc", home / ".var/app/org.kde.krita/config/kritarc"
+    for path in kritarcs:
+        path.write_bytes(path.read_bytes() + b"\n[MainWindow][DockWidget calotype]\nheight=200\n")
+        path.write_bytes(path.read_bytes() + b'\n[calotype]\nrestore={"strength": 100.0}\n')
+    assert all(profile.uninstall() for profile in profiles())
+    assert tree(home) == before
+    assert not any(profile.uninstall() for profile in profiles())
+
+
 def test_the_files_lie_where_the_editors_look(home, vendor):
     make_linux(home)
     for profile in profiles():
@@ -207,6 +226,64 @@ def test_in_a_flatpak_the_engine_is_asked_of_the_user(home, tmp_path, monkeypatc
     with pytest.raises(CalotypeError, match=r"python3 install\.py serve") as refused:
         launch.engine_python()
     assert refused.value.code == "SANDBOXED"
+
+
+# Shortcuts in Krita
+
+
+def tell_operations(*labels):
+    """As the engine caches its catalogue."""
+    told = [
+        {"name": f"o{n}", "label": label, "help": f"Helps <{n}> & more."} for n, label in enumerate(labels)
+    ]
+    places.catalogue_file().parent.mkdir(parents=True, exist_ok=True)
+    places.catalogue_file().write_text(json.dumps({"operations": told}), "utf-8")
+
+
+def actions(text):
+    found = ElementTree.fromstring(text).iter("Action")
+    return {action.get("name"): {field.tag: field.text for field in action} for action in found}
+
+
+def test_every_filter_is_an_action_of_krita_s_that_can_be_given_a_shortcut(home, vendor):
+    profile = krita.Krita("Krita", "", home / "krita", home / "kritarc")
+    file = profile.folder / "actions/calotype_krita.action"
+    plain = (SOURCE / "plugin_krita/calotype_krita.action").read_bytes()
+    profile.install(vendor)
+    assert file.read_bytes() == plain
+    tell_operations("Größe & <Rest>", 'Say "cheese"')
+    assert "differs" in profile.state(vendor)[2]
+    assert profile.install(vendor)
+    assert not profile.install(vendor)
+    found = actions(file.read_bytes())
+    assert found["calotype_o0"] == {
+        "icon": None,
+        "text": "Größe & <Rest>",
+        "toolTip": "Helps <0> & more.",
+        "activationFlags": "10000",
+        "activationConditions": "0",
+        "shortcut": None,
+        "isCheckable": "false",
+    }
+    assert found["calotype_o1"]["text"] == 'Say "cheese"'
+    assert found == {**actions(plain), **{name: found[name] for name in ("calotype_o0", "calotype_o1")}}
+    assert profile.uninstall()
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"operations": [{"name": "x"}]}', '{"operations": 3}', None])
+def test_a_catalogue_that_cannot_be_read_adds_no_actions(home, vendor, text):
+    places.data_dir().mkdir(parents=True)
+    if text is not None:
+        places.catalogue_file().write_text(text)
+    plain = (SOURCE / "plugin_krita/calotype_krita.action").read_bytes()
+    assert krita.content(vendor)["calotype_krita.action"] == plain
+
+
+def test_the_zip_brings_the_filters_actions_along(home, tmp_path, msgpack):
+    tell_operations("Restore")
+    with zipfile.ZipFile(make_zip(tmp_path, msgpack)) as archive:
+        assert "calotype_o0" in actions(archive.read("calotype_krita.action"))
 
 
 # Upgrades and accidents

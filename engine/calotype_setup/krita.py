@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
+from xml.sax.saxutils import escape, quoteattr
 
 from calotype_setup import flatpak, kritarc
 from calotype_setup.editors import (
@@ -30,9 +32,20 @@ from calotype_setup.editors import (
     withdraw,
 )
 from calotype_wire import atomic
+from calotype_wire import places as calotype_places
 
 MODULE = "calotype_krita"
 FLATPAK = "org.kde.krita"
+ACTION = """    <Action name={name}>
+      <icon></icon>
+      <text>{text}</text>
+      <toolTip>{tip}</toolTip>
+      <activationFlags>10000</activationFlags>
+      <activationConditions>0</activationConditions>
+      <shortcut></shortcut>
+      <isCheckable>false</isCheckable>
+    </Action>
+"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Krita(Profile):
     def uninstall(self) -> bool:
         paths = self.beside.values()
         settings = stored(self.settings)
-        without = kritarc.disable(settings)
+        without = kritarc.forget(kritarc.disable(settings))
         if settings == without and not any(map(present, [self.module, *paths])):
             return False
         rewrite(self.settings, without)
@@ -89,7 +102,27 @@ class Krita(Profile):
 
 def content(vendor: Content) -> Content:
     """As the zip for Krita's importer has it."""
-    return plugin("plugin_krita", MODULE, vendor)
+    found, file = plugin("plugin_krita", MODULE, vendor), f"{MODULE}.action"
+    return {**found, file: with_filters(found[file])}
+
+
+def with_filters(actions: bytes) -> bytes:
+    """Krita drops an action that no file names, so each filter is in it, and can be given a shortcut."""
+    added = "".join(
+        ACTION.format(name=quoteattr(f"calotype_{name}"), text=escape(label), tip=escape(tip))
+        for name, label, tip in filters()
+    )
+    end = b"  </Actions>"
+    return actions.replace(end, added.encode() + end)
+
+
+def filters() -> List[Tuple[str, str, str]]:
+    """Name, label and help of the operations that the engine last told; none where it never ran."""
+    try:
+        told = json.loads(calotype_places.catalogue_file().read_text("utf-8"))["operations"]
+        return [(str(each["name"]), str(each["label"]), str(each["help"])) for each in told]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def profiles(system: str = sys.platform) -> List[Krita]:
