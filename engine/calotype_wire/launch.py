@@ -141,8 +141,9 @@ def _last_words(process: "subprocess.Popen[bytes]") -> str:
     lines = complaints.read().decode("utf-8", "replace").strip().splitlines()
     if process.returncode == 1 and len(lines) == 1 and "No module named" not in lines[0]:
         return lines[0][:400]  # the engine's own sentence
-    detail = lines[-1][:160] if lines else f"see {places.log_file()}"
-    return f"The Calotype engine is damaged. Run 'python3 install.py' again to repair it ({detail})."
+    if not lines:
+        return "The Calotype engine ended without a word. Free some disk space and memory, and try again."
+    return f"The Calotype engine is damaged. Run 'python3 install.py' again to repair it ({lines[-1][:160]})."
 
 
 def _kill(pid: int) -> None:

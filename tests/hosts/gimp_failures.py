@@ -208,7 +208,7 @@ def test_a_full_disk_is_told_of():
     image, layer = picture(600, 500)
     python = Path(json.loads(Path(home("installation.json")).read_text("utf-8"))["python"])
     script = python.read_text("utf-8")
-    for blocks, words in ((0, "is damaged"), (200, "no room for the picture")):
+    for blocks, words in ((0, "Free some disk space"), (200, "no room for the picture")):
         os.kill(engine_pid(), signal.SIGKILL) if CONNECTION.exists() else None
         python.write_text(script.replace("exec", f"ulimit -f {blocks}; exec"))
         try:

@@ -696,6 +696,7 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     entries = [a.text().replace("&", "") for a in ours.actions() if not a.isSeparator()]
     assert entries == [o.label for o in studio().operations] + ["Run Again", "Cancel"], entries
     assert app.action("calotype_run").shortcut().toString() == "Ctrl+Alt+Shift+R"
+    assert app.action("calotype_invert").shortcut().toString() == "Ctrl+Alt+I", "the user's own"
     docker = docker_of(app.activeWindow())
     docker.setVisible(True)
     docker.raise_()

@@ -37,8 +37,11 @@ class Studio:
         (self.home / "installation.json").write_text(f'{{"python": "{python}"}}', "utf-8")
         profile = self.krita.home
         vendor = editors.vendored(Path(msgpack.__file__).parent, self.home)
-        KritaProfile("Krita", "", profile / ".local/share/krita", profile / ".config/kritarc").put(vendor)
         self.learn(operations)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CALOTYPE_HOME", str(self.home))  # whose catalogue names the actions
+            KritaProfile("Krita", "", profile / ".local/share/krita", profile / ".config/kritarc").put(vendor)
+        (profile / ".config/kritashortcutsrc").write_text("[Shortcuts]\ncalotype_invert=Ctrl+Alt+I\n")
 
     def learn(self, operations: Path) -> None:
         self.operations = operations
