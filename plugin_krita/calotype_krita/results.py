@@ -91,7 +91,7 @@ def _put(group: Any, node: Any) -> None:
 
 def _paint_layer(document: Any, layer: Layer) -> Any:
     node = document.createNode(layer.name, "paintlayer")
-    node.setPixelData(_bytes(layer), layer.x, layer.y, layer.width, layer.height)
+    node.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
     node.setOpacity(round(255 * layer.place.opacity))
     node.setVisible(layer.place.visible)
     if layer.place.blend != "normal":
@@ -99,17 +99,9 @@ def _paint_layer(document: Any, layer: Layer) -> Any:
     return node
 
 
-def _bytes(layer: Layer) -> Any:
-    """As Krita takes them; not copied unless a profile follows them."""
-    whole = layer.pixels.obj if isinstance(layer.pixels, memoryview) else layer.pixels
-    if isinstance(whole, (bytes, bytearray)) and len(whole) == len(layer.pixels):
-        return whole
-    return bytes(layer.pixels)
-
-
 def _mask(document: Any, node: Any, layer: Layer) -> None:
     chosen = Selection()
-    chosen.setPixelData(_bytes(layer), layer.x, layer.y, layer.width, layer.height)
+    chosen.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
     mask = document.createTransparencyMask(layer.name)
     mask.setSelection(chosen)
     node.addChildNode(mask, None)
@@ -158,7 +150,7 @@ def _open(layer: Layer, space: Space, resolution: int) -> None:
     )
     node = document.topLevelNodes()[0]
     node.setName(layer.name)
-    node.setPixelData(_bytes(layer), 0, 0, layer.width, layer.height)
+    node.setPixelData(bytes(layer.pixels), 0, 0, layer.width, layer.height)
     document.refreshProjection()
     app.activeWindow().addView(document)
     document.setModified(True)  # Krita asks before it throws it away
