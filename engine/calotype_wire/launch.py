@@ -127,8 +127,8 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     except OSError as error:
         raise CalotypeError(
             "NOT_STARTED",
-            f"The Calotype engine could not be started ({error.strerror or error}). Free some disk space, run "
-            f"'python3 install.py' again, or set CALOTYPE_HOME to another folder than {home}.",
+            f"The Calotype engine could not be started ({error.strerror or error}). Free some disk space, "
+            f"run 'python3 install.py' again, or set CALOTYPE_HOME to another folder than {home}.",
         ) from error
     _started.append(process)
     process.complaints = complaints  # type: ignore[attr-defined]
