@@ -18,6 +18,9 @@ from calotype_wire.protocol import Layer, PixelFormat
 
 TRIALS = Path(__file__).parent / "operations"
 
+# Tests that a shell runs in the background ignore Ctrl-C, and so would every program that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 class Engine:
     """The engine of one CALOTYPE_HOME; options as of 'calotype serve'."""
