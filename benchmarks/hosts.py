@@ -34,7 +34,7 @@ def krita(sides: str, work: Path) -> list[dict[str, Any]]:
     studio = Studio(work, TRIALS)
     try:
         settings = {"SIDES": sides, "NAMES": NAMES, "CALOTYPE_OPERATIONS": str(TRIALS)}
-        found = studio.krita.run(HERE / "inside/in_krita.py", timeout_s=900, **settings)
+        found = studio.krita.run([HERE / "inside/in_krita.py"], timeout_s=900, **settings)
     finally:
         studio.close()
     if found != {"measure": ""}:

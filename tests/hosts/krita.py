@@ -48,7 +48,7 @@ class Krita:
             file.write(f"enable_{name}=true\n")
 
     def run(
-        self, scenarios: Path, only: Sequence[str] = (), timeout_s: float = 240, **environment: str
+        self, scenarios: Sequence[Path], only: Sequence[str] = (), timeout_s: float = 240, **environment: str
     ) -> dict[str, str]:
         """Each scenario's complaint, empty where it passed; the last one's where Krita itself crashed."""
         out = self.work / "out"
@@ -59,7 +59,7 @@ class Krita:
         settings = {
             **environment,
             "DRIVER_OUT": str(out),
-            "DRIVER_SCENARIOS": rootfs.OUTSIDE + str(scenarios.resolve()),
+            "DRIVER_SCENARIOS": os.pathsep.join(rootfs.OUTSIDE + str(path.resolve()) for path in scenarios),
             "DRIVER_ONLY": " ".join(only),
             "PYTHONWARNINGS": "ignore",
         }
@@ -108,7 +108,7 @@ def _warm_up() -> None:
     krita.add(HERE / "krita_driver")
     empty = work / "nothing.py"
     empty.write_text("")
-    krita.run(empty)
+    krita.run([empty])
     shutil.rmtree(home / ".local/share/krita/pykrita/krita_driver")
     (home / ".config/kritarc").write_text("[python]\n")
     shutil.move(home, _template())

@@ -8,13 +8,13 @@ import pytest
 
 from hosts import rootfs
 from hosts.gimp import Gimp
-from hosts.test_krita import SCENARIOS, TRIALS, Studio
+from hosts.test_krita import STAGE, TRIALS, Studio
 
 reason = rootfs.why_not()
 pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(300)]
 
 IN_KRITA = """
-from krita_scenarios import *
+from krita_stage import *
 def scenario_both():
     document, photo = opened()
     yield settled(document, photo)
@@ -45,10 +45,10 @@ def test_two_editors_that_start_at_once_share_one_engine(tmp_path):
     gimp.environment["CALOTYPE_HOME"] = str(studio.home)
     (tmp_path / "in_krita.py").write_text(IN_KRITA)
     (tmp_path / "in_gimp.py").write_text(IN_GIMP)
-    shutil.copy(SCENARIOS, tmp_path)
+    shutil.copy(STAGE, tmp_path)
     try:
         with ThreadPoolExecutor() as pool:
-            krita = pool.submit(studio.run, tmp_path / "in_krita.py", "both")
+            krita = pool.submit(studio.run, [tmp_path / "in_krita.py"], "both")
             answered = gimp.run(tmp_path / "in_gimp.py", timeout_s=60)
             assert krita.result() == {"both": ""}
         assert answered == {"test_both": ""}

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
@@ -15,8 +16,13 @@ from conftest import answer, layer, noise
 from hosts import rootfs
 from hosts.krita import Krita
 
-SCENARIOS = Path(__file__).with_name("krita_scenarios.py")
-NAMES = re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", SCENARIOS.read_text("utf-8"), re.MULTILINE)
+STAGE = Path(__file__).with_name("krita_stage.py")
+SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in ("layers", "failures", "docker")]
+NAMES = re.findall(
+    r"^(?:def )?scenario_(\w+)(?: = |\()",
+    "".join(path.read_text("utf-8") for path in SCENARIOS),
+    re.MULTILINE,
+)
 TRIALS = Path(__file__).parents[1] / "operations"
 PHOTO = Path(__file__).parents[2] / "engine/calotype/photos/astronaut.png"
 SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
@@ -47,7 +53,7 @@ class Studio:
         self.operations = operations
         rootfs.learn(self.home, operations)
 
-    def run(self, scenarios: Path, *only: str, timeout_s: float = 60) -> dict[str, str]:
+    def run(self, scenarios: Sequence[Path], *only: str, timeout_s: float = 60) -> dict[str, str]:
         photo = self.work / "photo.png"
         shutil.copy(PHOTO, photo)
         settings = {"CALOTYPE_OPERATIONS": str(self.operations), "PHOTO": str(photo)}
@@ -105,7 +111,7 @@ def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(st
     )
     scenario = tmp_path / "scenario.py"
     scenario.write_text(
-        "from krita_scenarios import *\n"
+        "from krita_stage import *\n"
         "def scenario_brighten():\n"
         "    document, photo = opened()\n"
         "    yield settled(document, photo)\n"
@@ -121,14 +127,14 @@ def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(st
     )
     studio.close()  # an engine learns of new operations when it starts
     studio.learn(operations)
-    shutil.copy(SCENARIOS, tmp_path)
-    assert studio.run(scenario, "brighten") == {"brighten": ""}
+    shutil.copy(STAGE, tmp_path)
+    assert studio.run([scenario], "brighten") == {"brighten": ""}
 
 
 def test_krita_killed_mid_job_leaves_the_engine_free_within_a_second(studio, results, tmp_path):
     scenario = tmp_path / "scenario.py"
     scenario.write_text(
-        "from krita_scenarios import *\n"
+        "from krita_stage import *\n"
         "def scenario_dies():\n"
         "    document, photo = opened()\n"
         "    yield settled(document, photo)\n"
@@ -136,10 +142,10 @@ def test_krita_killed_mid_job_leaves_the_engine_free_within_a_second(studio, res
         "    yield lambda: studio().jobs[key_of(document)].last is not None\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    shutil.copy(SCENARIOS, tmp_path)
+    shutil.copy(STAGE, tmp_path)
     studio.close()
     studio.learn(TRIALS)
-    assert "ended with" in studio.run(scenario, "dies")["dies"]
+    assert "ended with" in studio.run([scenario], "dies")["dies"]
     client = connect(connection.load(studio.home / "run" / "connection.json"), "test")
     job = client.submit(Request("identity", [layer(noise(8, 8))]))
     assert isinstance(answer(client, job, 20), Result)  # 100 s, had the engine gone on

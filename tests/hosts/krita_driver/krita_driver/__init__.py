@@ -7,6 +7,7 @@ $DRIVER_OUT/results.json, {name: "" or what went wrong}, after each scenario; th
 import faulthandler
 import json
 import os
+import runpy
 import sys
 import time
 import traceback
@@ -45,10 +46,10 @@ class Driver(Extension):
         if quit_action is None or not Krita.instance().windows():
             return
         if self.scenarios is None:
-            sys.path.insert(0, os.path.dirname(os.environ["DRIVER_SCENARIOS"]))
-            names = {"__name__": "scenarios", "OUT": OUT}
-            with open(os.environ["DRIVER_SCENARIOS"], encoding="utf-8") as file:
-                exec(compile(file.read(), os.environ["DRIVER_SCENARIOS"], "exec"), names)
+            names = {}
+            for path in os.environ["DRIVER_SCENARIOS"].split(os.pathsep):
+                sys.path.insert(0, os.path.dirname(path))
+                names.update(runpy.run_path(path))
             only = os.environ.get("DRIVER_ONLY", "").split()
             found = [n for n in names if n.startswith("scenario_") and (not only or n[9:] in only)]
             self.scenarios = [(name[9:], names[name]) for name in found]

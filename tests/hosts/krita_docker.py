@@ -1,0 +1,110 @@
+"""Menu, docker and form in Krita, run inside Krita by krita_driver."""
+
+from krita_stage import *
+
+
+def scenario_the_menu_and_the_form_come_from_the_catalogue():
+    document, photo = opened()
+    yield settled(document, photo)
+    bar = app.activeWindow().qwindow().menuBar()
+    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter")
+    ours = next(a.menu() for a in filters.actions() if a.menu() and a.text().replace("&", "") == "Calotype")
+    ours.aboutToShow.emit()
+    entries = [a.text().replace("&", "") for a in ours.actions() if not a.isSeparator()]
+    assert entries == [o.label for o in studio().operations] + ["Run Again", "Cancel"], entries
+    assert app.action("calotype_run").shortcut().toString() == "Ctrl+Alt+Shift+R"
+    assert app.action("calotype_invert").shortcut().toString() == "Ctrl+Alt+I", "the user's own"
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.raise_()
+    docker.choice.setCurrentIndex(docker.choice.findData("identity"))
+    yield
+    form = docker.form
+    assert list(form.fields) == ["amount", "count", "flag", "kind", "words"]
+    kinds = [(QSlider, QDoubleSpinBox), (QSlider, QSpinBox), (QCheckBox,), (QComboBox,), (QLineEdit,)]
+    for field, wanted in zip(form.fields.values(), kinds, strict=True):
+        assert all(field.findChildren(kind) for kind in wanted)
+    changed = {"amount": 25.0, "count": 7, "flag": True, "kind": "b", "words": "é"}
+    form.set_values(changed)
+    assert form.values() == changed
+    docker.choice.setCurrentIndex(docker.choice.findData("parts"))
+    yield
+    assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": None}
+    combo = docker.form.fields["other"].combo
+    assert [combo.itemText(i) for i in range(combo.count())] == ["None", "Photo"]
+    combo.setCurrentIndex(1)
+    later = document.createNode("Later", "paintlayer")
+    document.rootNode().addChildNode(later, photo)
+    yield
+    combo.showPopup()
+    combo.hidePopup()
+    assert [combo.itemText(i) for i in range(combo.count())] == ["None", "Later", "Photo"]
+    docker.canvasChanged(None)
+    yield
+    yield
+    assert docker.form.values()["other"] == photo.uniqueId(), "what was chosen stays"
+    docker.form.reset()
+    docker.choice.setCurrentIndex(docker.choice.findData("identity"))
+    yield
+    assert docker.form.values() == changed, "the docker remembers"
+    docker.reset.click()
+    assert docker.form.values() == {"amount": 50.0, "count": 3, "flag": False, "kind": "a", "words": ""}
+
+
+def scenario_a_photo_is_restored_from_the_menu():
+    document = app.openDocument(PHOTO)
+    app.activeWindow().addView(document)
+    document.setBatchmode(True)
+    document.waitForDone()
+    yield lambda: app.activeDocument() == document and document.activeNode() is not None
+    docker = docker_of(app.activeWindow())
+    docker.setVisible(True)
+    docker.raise_()
+    docker.choice.setCurrentIndex(docker.choice.findData("restore"))
+    app.activeWindow().qwindow().showMaximized()
+    for _ in range(20):
+        yield
+    shot("idle")
+    bar = app.activeWindow().qwindow().menuBar()
+    filters = next(a for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter")
+    filters.menu().popup(bar.mapToGlobal(bar.actionGeometry(filters).bottomLeft()))
+    ours = next(a for a in filters.menu().actions() if a.menu() and a.text().replace("&", "") == "Calotype")
+    filters.menu().setActiveAction(ours)
+    for _ in range(20):
+        yield
+    screen = app.activeWindow().qwindow().windowHandle().screen()
+    screen.grabWindow(0).save(os.path.join(OUT, "krita-menu.png"))
+    ours.menu().close()
+    filters.menu().close()
+    app.action("calotype_restore").trigger()
+    jobs, key = studio().jobs, key_of(document)
+    yield lambda: key not in jobs or (jobs[key].last is not None and jobs[key].last.fraction > 0.3)
+    shot("running")
+    yield ran(document)
+    assert names(document)[-1] == "Restored", sentences(document)
+    for _ in range(20):
+        yield
+    shot("result")
+    assert document.exportImage(os.path.join(OUT, "restored.png"), InfoObject())
+
+
+def scenario_a_second_window_has_a_docker_and_a_menu_of_its_own():
+    document, photo = opened()
+    yield settled(document, photo)
+    first = app.activeWindow()
+    second = app.openWindow()
+    second.qwindow().show()
+    second.activate()
+    yield lambda: len(app.windows()) == 2 and docker_of(second) is not None
+    assert docker_of(second) is not docker_of(first)
+    bar = second.qwindow().menuBar()
+    filters = next(a.menu() for a in bar.actions() if a.menu() and a.menu().objectName().lower() == "filter")
+    assert "Calotype" in [a.text().replace("&", "") for a in filters.actions()]
+    second.addView(document)
+    docker = docker_of(second)
+    docker.choice.setCurrentIndex(docker.choice.findData("invert"))
+    yield lambda: app.activeDocument() == document
+    docker.run()
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"]
+    assert docker.message.text() == docker_of(first).message.text() != ""
