@@ -6,6 +6,7 @@ import os
 import select
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Deque, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Set, Union
 
@@ -339,18 +340,17 @@ def connecting(
     """
     client = Client(connection, name)
     deadline = time.monotonic() + timeout_s
-    try:
+    with ExitStack() as unless_ready:
+        unless_ready.callback(client.close)
         while time.monotonic() < deadline:
             for event in client.pump():
                 if isinstance(event, Ready):
+                    unless_ready.pop_all()
                     return client
                 if isinstance(event, Failed):
                     raise CalotypeError(event.code, event.sentence)
             yield
         raise _hung()
-    except BaseException:
-        client.close()
-        raise
 
 
 def connect(connection: Connection, name: str, timeout_s: float = SILENCE_S) -> Client:

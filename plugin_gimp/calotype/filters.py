@@ -2,7 +2,9 @@
 
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import form
 import pixels
@@ -41,26 +43,25 @@ def menu_label(operation: Operation) -> str:
     return f"{label}..." if form.asks(operation) else label
 
 
+def _answered(work: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """work with a session of its own as the first argument; what goes wrong becomes an outcome."""
+
+    def answered(*arguments: Any) -> Outcome:
+        session = Session("GIMP")
+        try:
+            return work(session, *arguments)
+        except CalotypeError as error:
+            return _failure(error)
+        except Exception:  # noqa: BLE001 GIMP shows nothing at all where a plug-in ends with a traceback
+            return _bug()
+        finally:
+            session.close()
+
+    return answered
+
+
+@_answered
 def run(
-    operation: Operation,
-    procedure: Gimp.Procedure,
-    run_mode: Gimp.RunMode,
-    image: Gimp.Image,
-    drawables: list[Gimp.Drawable],
-    config: Gimp.ProcedureConfig,
-) -> Outcome:
-    session = Session("GIMP")
-    try:
-        return _run(session, operation, procedure, run_mode, image, drawables, config)
-    except CalotypeError as error:
-        return _failure(error)
-    except Exception:  # noqa: BLE001 GIMP shows nothing at all where a plug-in ends with a traceback
-        return _bug()
-    finally:
-        session.close()
-
-
-def _run(
     session: Session,
     operation: Operation,
     procedure: Gimp.Procedure,
@@ -98,19 +99,12 @@ def _run(
     return Outcome(Status.SUCCESS, "", added.layer, added.document)
 
 
-def set_up(run_mode: Gimp.RunMode) -> Outcome:
+@_answered
+def set_up(session: Session, run_mode: Gimp.RunMode) -> Outcome:
     """Have the engine tell what it can do, for the menu of the next start."""
-    session = Session("GIMP")
-    try:
-        on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
-        with progress.shown("Calotype", on_screen) as meter:
-            catalogue: Catalogue = progress.wait_for_catalogue(session, meter)
-    except CalotypeError as error:
-        return _failure(error)
-    except Exception:  # noqa: BLE001 as above
-        return _bug()
-    finally:
-        session.close()
+    on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
+    with progress.shown("Calotype", on_screen) as meter:
+        catalogue: Catalogue = progress.wait_for_catalogue(session, meter)
     names = ", ".join(operation.label for operation in catalogue.operations)
     Gimp.message(f"Calotype is ready. Start GIMP again, then look below Filters > Calotype for: {names}.")
     return Outcome(Status.SUCCESS)
