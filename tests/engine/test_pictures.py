@@ -210,19 +210,23 @@ def test_a_selection_can_become_the_new_layers_transparency(channels: str) -> No
     assert np.abs(inside - (255 - native[16:48, 16:48, : result.colours].astype(int))).max() <= 1
 
 
+def task_of(source: Canvas, mask: np.ndarray, into_alpha: bool) -> Task:
+    return Task(
+        [source],
+        selection_of(mask, 0, 0, source),
+        into_alpha,
+        CPU,
+        lambda name, size, content: memoryview(bytearray(content or size)),
+        lambda fraction, stage: None,
+    )
+
+
 def test_an_unchanged_result_has_the_selection_in_its_transparency_too() -> None:
     native = noise(300, 64)
     source = canvas(native, "RGB", "u8")
     mask = np.zeros((300, 64), np.uint8)
     mask[20:290, 10:50] = 200
-    task = Task(
-        [source],
-        selection_of(mask, 0, 0, source),
-        True,
-        CPU,
-        lambda name, size, content: memoryview(bytearray(content or size)),
-        lambda fraction, stage: None,
-    )
+    task = task_of(source, mask, into_alpha=True)
     task.unchanged("same")
     result = task.results[0].native
     assert np.array_equal(result[..., 3], mask)
@@ -233,14 +237,7 @@ def test_a_black_result_is_an_error_though_the_context_is_bright() -> None:
     source = canvas(noise(200, 200), "RGB", "u8")
     mask = np.zeros((200, 200), np.uint8)
     mask[90:110, 90:110] = 255
-    task = Task(
-        [source],
-        selection_of(mask, 0, 0, source),
-        False,
-        CPU,
-        lambda name, size, content: memoryview(bytearray(content or size)),
-        lambda fraction, stage: None,
-    )
+    task = task_of(source, mask, into_alpha=False)
     with pytest.raises(CalotypeError) as refused:
         task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: x * 0, "", "")
     assert refused.value.code == "BAD_RESULT"
