@@ -14,6 +14,7 @@ LEVELS = [
     {"submission", "workers", "scheduler", "frontend", "catalogue"},
     {"worker"},
     {"ops"},
+    {"community"},
     {"train"},
     {"models"},
     {"image"},

@@ -5,12 +5,13 @@ import json
 import os
 from pathlib import Path
 
+from calotype.community import cards
 from calotype.version import VERSION
 from calotype_wire import atomic, params, places
 
 
 def fingerprint() -> str:
-    """Changes whenever the source of an operation does."""
+    """Changes whenever the source of an operation does, or the models that the user has added."""
     digest = hashlib.sha256(VERSION.encode())
     folders = [Path(__file__).parent / "ops"]
     if os.environ.get("CALOTYPE_OPERATIONS"):
@@ -18,6 +19,8 @@ def fingerprint() -> str:
     for folder in folders:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
+    for card in cards.installed():
+        digest.update(repr(card).encode())
     return digest.hexdigest()
 
 

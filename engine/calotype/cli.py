@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from calotype import catalogue
+from calotype.community import command as models
+from calotype.train import command as train
 from calotype.version import VERSION
 from calotype_wire import launch, params
 from calotype_wire.client import Client, Failed, Progress, Request, Result
@@ -29,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-ENGINE_COMMANDS = ("serve", "stop")
+ENGINE_COMMANDS = ("serve", "stop", "models")
 """Commands that start in a blink: they need no catalogue, so no torch."""
 
 
@@ -62,19 +64,8 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("calotype-demo"), help="folder for the pictures")
     demo.set_defaults(command=_demo)
 
-    train = commands.add_parser("train", help="train a model from a folder of photos")
-    train.add_argument("model", choices=["restorer", "detector"])
-    train.add_argument("--data", type=Path, required=True, help="folder of clean photos")
-    train.add_argument("--held-out", type=Path, help="folder of photos to judge by; otherwise --data")
-    train.add_argument("--overlays", type=Path, help="of the detector: folder of pictures of real damage")
-    train.add_argument("--run", type=Path, help="folder for checkpoints and logs; otherwise runs/MODEL")
-    train.add_argument("--minutes", type=float, help="time to train")
-    train.add_argument("--steps", type=int, help="steps to train; repeats exactly")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--learning-rate", type=float, help="otherwise the recipe's")
-    train.add_argument("--workers", type=int, default=0, help="processes that prepare samples")
-    train.add_argument("--ship", action="store_true", help="make this engine use the result")
-    train.set_defaults(command=_train)
+    train.add(commands)
+    models.add(commands)
     return parser
 
 
@@ -99,6 +90,8 @@ def _add_operation(commands: Any, operation: params.Operation) -> None:
     command.add_argument("--json", action="store_true", help="print the result's facts as JSON")
     for parameter in operation.parameters:
         _add_parameter(command, parameter)
+    for name, help in operation.extra:
+        command.add_argument("--" + name.replace("_", "-"), dest=name, type=Path, metavar="FILE", help=help)
     command.set_defaults(command=_run, operation=operation)
 
 
@@ -115,6 +108,9 @@ def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter
         command.add_argument(flag, dest=parameter.name, action=argparse.BooleanOptionalAction, help=help)
     elif isinstance(parameter, params.Choice):
         command.add_argument(flag, dest=parameter.name, choices=[c[0] for c in parameter.choices], help=help)
+    elif isinstance(parameter, params.OtherLayer):
+        help += " A picture of the same size."
+        command.add_argument(flag, dest=parameter.name, type=Path, metavar="FILE", help=help)
     else:
         command.add_argument(flag, dest=parameter.name, help=help)
 
@@ -125,19 +121,33 @@ def _run(options: argparse.Namespace) -> None:
     operation: params.Operation = options.operation
     values = {p.name: getattr(options, p.name) for p in operation.parameters}
     given = {name: value for name, value in values.items() if value is not None}
-    operation.check(given)
-    files.check_target(options.output)
+    extra = [path for name, _ in operation.extra if (path := getattr(options, name))]
+    for target in (options.output, *extra):
+        files.check_target(target)
     document = files.read(options.input)
+    layers = [document.layer]
+    for parameter in operation.parameters:
+        if isinstance(parameter, params.OtherLayer) and parameter.name in given:
+            other = files.read(given[parameter.name]).layer
+            _check_size(given[parameter.name], other, document.layer)
+            given[parameter.name] = len(layers)
+            layers.append(other)
+    operation.check(given)
     if document.note:
         print(document.note, file=sys.stderr)
     selection = _selection(options.selection, document.layer) if options.selection else None
-    request = Request(operation.name, [document.layer], given, selection, priority="batch")
-    result = run(request, options.json)
+    result = run(Request(operation.name, layers, given, selection, priority="batch"), options.json)
     files.write(options.output, result.layers[0], document)
+    for path, layer in zip(extra, result.layers[1:], strict=False):
+        files.write_mask(path, layer)
+    for path in extra[len(result.layers) - 1 :]:
+        print(f"{path} was not written: this run had nothing for it.", file=sys.stderr)
     if options.json:
         print(json.dumps({"output": str(options.output), **result.facts}))
-    else:
-        print(f"{str(options.output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
+        return
+    print(f"{str(options.output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
+    for sentence in result.facts.get("report", []):
+        print(sentence)
 
 
 def _selection(path: Path, layer: Layer) -> Layer:
@@ -146,11 +156,15 @@ def _selection(path: Path, layer: Layer) -> Layer:
     mask = files.read(path).layer
     if mask.format.channels != "G":
         raise CalotypeError("BAD_FILE", f"{path.name} must be a grey picture without transparency.")
-    if (mask.width, mask.height) != (layer.width, layer.height):
+    _check_size(path, mask, layer)
+    return replace(mask, profile=b"")
+
+
+def _check_size(path: Path, other: Layer, layer: Layer) -> None:
+    if (other.width, other.height) != (layer.width, layer.height):
         raise CalotypeError(
             "BAD_FILE", f"{path.name} must be as large as the picture, {layer.width} x {layer.height} pixels."
         )
-    return replace(mask, profile=b"")
 
 
 def run(request: Request, quiet: bool) -> Result:
@@ -211,6 +225,9 @@ def _markdown(operations: list[params.Operation]) -> str:
             default = "automatic" if parameter.default is None else f"{parameter.default}"
             flag = parameter.name.replace("_", "-")
             lines.append(f"| `--{flag}` | {parameter.help} | {_values(parameter)} | {default} |")
+        for name, help in operation.extra:
+            flag = name.replace("_", "-")
+            lines.append(f"| `--{flag}` | {help[0].upper()}{help[1:]} (command line). | file | not written |")
     return "\n".join(lines) + "\n"
 
 
@@ -238,34 +255,6 @@ def _demo(options: argparse.Namespace) -> None:
     from calotype import demo
 
     demo.run(options.photo, options.out)
-
-
-def _train(options: argparse.Namespace) -> None:
-    from safetensors.torch import load_file
-
-    from calotype.models import detector, restorer, weights
-    from calotype.train import loop
-    from calotype.train.detector import DetectorRecipe
-    from calotype.train.restorer import RestorerRecipe
-
-    if options.steps is None and options.minutes is None:
-        raise CalotypeError("BAD_PARAMETER", "Say how long to train: --minutes N or --steps N.")
-    schedule = loop.Schedule(options.steps, options.minutes)
-    held_out = options.held_out or options.data
-    run = options.run or Path("runs") / options.model
-    recipe: RestorerRecipe | DetectorRecipe
-    if options.model == "restorer":
-        recipe, contract = RestorerRecipe(), restorer.CONTRACT
-    else:
-        recipe, contract = DetectorRecipe(options.overlays), detector.CONTRACT
-    if options.learning_rate is not None:
-        recipe = replace(recipe, learning_rate=options.learning_rate)
-    device = loop.best_device()
-    best = loop.train(recipe, options.data, held_out, run, schedule, options.seed, device, options.workers)
-    print(f"The best weights are in {best}")
-    if options.ship:
-        weights.ship(load_file(best), contract)
-        print("This engine uses them from now on.")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from torch import Tensor
 from calotype import cli
 from calotype.image import files
 from calotype.image.metrics import psnr, ssim
-from calotype.train import degradations
+from calotype.train import ageing, degradations
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
 
@@ -32,7 +32,8 @@ def run(photo: Path | None, out: Path) -> None:
     before = photo
     if before is None:
         before = out / "before.png"
-        Image.fromarray(_to_bytes(degradations.age(_floats(PHOTO), np.random.default_rng(SEED)))).save(before)
+        worn, _ = ageing.old_photo(_floats(PHOTO), np.random.default_rng(SEED), [])
+        Image.fromarray(_to_bytes(worn)).save(before)
     document = files.read(before)
     result = cli.run(Request("restore", [document.layer]), quiet=False)
     after = out / "after.png"

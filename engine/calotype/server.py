@@ -66,6 +66,7 @@ class Server:
         self._store = segments.Store()
         self._scheduler = Scheduler()
         self._operations = catalogue.load_cached()
+        self._fingerprint = catalogue.fingerprint()
         self._early: list[tuple[bytes, Header]] = []
         self._used_at = self._alive_at = time.monotonic()
         self._stopping = False
@@ -160,11 +161,18 @@ class Server:
         self.stop()
 
     def _catalogue(self, client: bytes, header: Header) -> None:
+        self._refresh()
         if self._operations is None:
             self._hold(client, header)
             return
         wire = [operation.to_wire() for operation in self._operations]
         self._front.send(client, {"type": "catalogue", "operations": wire})
+
+    def _refresh(self) -> None:
+        """Learn of models that the user has added or removed, between jobs."""
+        if len(self._scheduler) == 0 and catalogue.fingerprint() != self._fingerprint:
+            self._pool.unload(0)  # what a worker declares, it declared when it started
+            self._operations, self._fingerprint = catalogue.load_cached(), catalogue.fingerprint()
 
     def _hold(self, client: bytes, header: Header) -> None:
         if len(self._early) >= EARLY_MAX:
@@ -172,6 +180,7 @@ class Server:
         self._early.append((client, header))
 
     def _submit(self, client: bytes, header: Header) -> None:
+        self._refresh()
         if self._operations is None:
             self._hold(client, header)
             return
@@ -311,7 +320,7 @@ class Server:
         self._dispatch()
 
     def _learn(self, operations: list[params.Operation]) -> None:
-        self._operations = operations
+        self._operations, self._fingerprint = operations, catalogue.fingerprint()
         catalogue.save_cached(operations)
         early, self._early = self._early, []
         for client, header in early:

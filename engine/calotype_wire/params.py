@@ -147,12 +147,16 @@ KINDS: Dict[str, Type[Parameter]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """What an editor must know of an operation to offer it."""
+    """What an editor must know of an operation to offer it.
+
+    extra: of each result after the first, the name of the command line's option for it, and its help.
+    """
 
     name: str
     label: str
     help: str
     parameters: Tuple[Parameter, ...] = ()
+    extra: Tuple[Tuple[str, str], ...] = ()
 
     def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
@@ -166,12 +170,14 @@ class Operation:
 
     def to_wire(self) -> Dict[str, Any]:
         parameters = [parameter.to_wire() for parameter in self.parameters]
-        return {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
+        wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
+        return {**wire, "extra": [list(pair) for pair in self.extra]}
 
     @staticmethod
     def from_wire(wire: Mapping[str, Any]) -> "Operation":
         parameters = tuple(parameter_from_wire(parameter) for parameter in wire["parameters"])
-        return Operation(wire["name"], wire["label"], wire["help"], parameters)
+        extra = tuple((pair[0], pair[1]) for pair in wire.get("extra", []))
+        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra)
 
 
 def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import form
+import record
 from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk
 
 from calotype_wire import params
@@ -12,6 +13,8 @@ from calotype_wire.session import Session
 PUMP_MS = 50
 HELP_CHARS = 56
 WIDTH_PX = 480
+AROUND_PX = 300
+"""Title, help, last result and buttons of a dialog."""
 
 
 def ask(
@@ -26,22 +29,13 @@ def ask(
     dialog = GimpUi.ProcedureDialog.new(procedure, config, operation.label)
     dialog.set_default_size(WIDTH_PX, -1)
     area = dialog.get_content_area()
-    help = Gtk.Label(label=operation.help, xalign=0, wrap=True, max_width_chars=HELP_CHARS, margin_bottom=6)
-    help.show()
-    area.pack_start(help, False, False, 0)
-    labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
-    for name, parameter in form.arguments(operation).items():
-        widget = _own_widget(name, parameter, config, image, labels)
-        if widget is not None:
-            widget.set_tooltip_text(parameter.help)
-            widget.show_all()
-            area.pack_start(widget, False, False, 0)
-        else:
-            kind = GimpUi.ScaleEntry if isinstance(parameter, params.Number) else GObject.TYPE_NONE
-            stock = dialog.get_widget(name, kind)
-            if isinstance(stock, GimpUi.Labeled):
-                labels.add_widget(stock.get_label())
-            dialog.fill([name])
+    area.pack_start(_text(operation.help), False, False, 0)
+    last = record.newest(_all_layers(image.get_layers()))
+    if last is not None:
+        told = _text(last.sentence)
+        told.set_tooltip_text("\n".join(last.report))
+        area.pack_start(told, False, False, 0)
+    area.pack_start(_scrolled(_fields(operation, dialog, config, image)), True, True, 0)
     session.wake()
     pump = GLib.timeout_add(PUMP_MS, lambda: session.pump() is not None)
     try:
@@ -49,6 +43,45 @@ def ask(
     finally:
         GLib.source_remove(pump)
         dialog.destroy()
+
+
+def _text(words: str) -> Gtk.Label:
+    text = Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=HELP_CHARS, margin_bottom=6)
+    text.show()
+    return text
+
+
+def _fields(
+    operation: Operation, dialog: GimpUi.ProcedureDialog, config: Gimp.ProcedureConfig, image: Gimp.Image
+) -> Gtk.Box:
+    labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
+    fields = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=3)
+    for name, parameter in form.arguments(operation).items():
+        widget = _own_widget(name, parameter, config, image, labels)
+        if widget is not None:
+            widget.set_tooltip_text(parameter.help)
+            widget.show_all()
+        else:
+            kind = GimpUi.ScaleEntry if isinstance(parameter, params.Number) else GObject.TYPE_NONE
+            widget = dialog.get_widget(name, kind)
+            if isinstance(widget, GimpUi.Labeled):
+                labels.add_widget(widget.get_label())
+            widget.show()
+        fields.pack_start(widget, False, False, 0)
+    return fields
+
+
+def _scrolled(fields: Gtk.Box) -> Gtk.ScrolledWindow:
+    """As high as fields, unless the dialog would be higher than the screen."""
+    display = Gdk.Display.get_default()
+    screen = (display.get_primary_monitor() or display.get_monitor(0)).get_workarea()
+    scrolled = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, overlay_scrolling=False)
+    scrolled.set_propagate_natural_height(True)
+    scrolled.set_max_content_height(max(screen.height - AROUND_PX, 1))
+    scrolled.add(fields)
+    fields.show()
+    scrolled.show()
+    return scrolled
 
 
 def _own_widget(
@@ -122,7 +155,7 @@ def _other_layer(
     labels: Gtk.SizeGroup,
 ) -> Gtk.Widget:
     choice = Gtk.ComboBoxText(hexpand=True)
-    choice.append("", "None")
+    choice.append("", "Automatic")
     layers = {str(layer.get_id()): layer for layer in _all_layers(image.get_layers())}
     for key, layer in layers.items():
         choice.append(key, layer.get_name())

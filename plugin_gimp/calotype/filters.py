@@ -11,6 +11,7 @@ import pixels
 import progress
 import results
 from gi.repository import Gimp
+from record import Record
 
 from calotype_wire import places
 from calotype_wire.client import Catalogue, Request
@@ -92,10 +93,10 @@ def run(
         result = progress.wait(session, request, meter)
         meter.busy("Adding the result")
         progress.turn(meter)
-        added = results.insert(source, result.layers, on_screen)
-    report = [line for line in result.facts.get("report", []) if isinstance(line, str)]
-    if report:
-        Gimp.message("\n".join(report))
+        record = Record.of(operation, request, result)
+        added = results.insert(source, result.layers, record, on_screen)
+    if on_screen:  # a script reads the record
+        _tell(record)
     return Outcome(Status.SUCCESS, "", added.layer, added.document)
 
 
@@ -108,6 +109,14 @@ def set_up(session: Session, run_mode: Gimp.RunMode) -> Outcome:
     names = ", ".join(operation.label for operation in catalogue.operations)
     Gimp.message(f"Calotype is ready. Start GIMP again, then look below Filters > Calotype for: {names}.")
     return Outcome(Status.SUCCESS)
+
+
+def _tell(record: Record) -> None:
+    """Without a box to close: in the status bar, or in the Error Console where that is open."""
+    in_console = Gimp.message_get_handler() == Gimp.MessageHandlerType.ERROR_CONSOLE
+    told = "\n".join(record.report) if in_console else record.line
+    if told:
+        Gimp.message(told)
 
 
 def _failure(error: CalotypeError) -> Outcome:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pixels
 from gi.repository import Gegl, Gimp
 from pixels import Box, Samples, Source
+from record import Record
 
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
@@ -43,8 +44,8 @@ class _Piece:
     group: str = ""
 
 
-def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
-    """Put the results where their places say, above the layer that was worked on.
+def insert(source: Source, layers: Sequence[Layer], record: Record, on_screen: bool) -> Added:
+    """Put the results where their places say, above the layer that was worked on, with record in each.
 
     The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
     """
@@ -54,11 +55,12 @@ def insert(source: Source, layers: Sequence[Layer], on_screen: bool) -> Added:
     try:
         for layer in layers:
             if layer.place.kind == "document":
-                documents.append(_document(source, layer))
+                documents.append(_document(source, layer, record))
             elif layer.place.kind == "mask" and pieces:
                 _add_mask(pieces[-1].layer, layer)
             else:
                 made = _layer(source, layer)
+                record.attach(made)
                 _keep_mask(made, source)
                 pieces.append(_Piece(made, layer.place.group))
         _check_still_there(source)
@@ -212,7 +214,7 @@ def _white_mask(made: Gimp.Layer) -> Gimp.LayerMask:
     return made.get_mask()
 
 
-def _document(source: Source, layer: Layer) -> Gimp.Image:
+def _document(source: Source, layer: Layer, record: Record) -> Gimp.Image:
     """A new document in the colours of the one that was worked on."""
     old = source.image
     image = Gimp.Image.new_with_precision(layer.width, layer.height, old.get_base_type(), old.get_precision())
@@ -226,6 +228,7 @@ def _document(source: Source, layer: Layer) -> Gimp.Image:
     made = Gimp.Layer.new(
         image, layer.name, layer.width, layer.height, TYPES[old.get_base_type(), alpha], 100, MODES["normal"]
     )
+    record.attach(made)
     image.insert_layer(made, None, 0)
     _write(made, Box(layer.x, layer.y, layer.width, layer.height), layer, _format_name(source.samples, layer))
     image.undo_enable()

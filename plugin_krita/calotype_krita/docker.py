@@ -18,6 +18,37 @@ ENGINE = {
     "starting": "The engine is starting…",
     "asleep": "The engine starts when it is needed.",
 }
+FORM_PX = 90
+"""Height of the form where the docker is at its lowest."""
+
+NOTICE_PX = 150
+"""A longer message scrolls."""
+
+
+class Scrolled(QtWidgets.QScrollArea):
+    """Up and down only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+
+class Notice(Scrolled):
+    """A text that takes the height that it needs, up to a limit."""
+
+    def __init__(self, label: Any) -> None:
+        super().__init__()
+        self.setWidget(label)
+
+    def fit(self) -> None:
+        needed = self.widget().heightForWidth(self.viewport().width())
+        self.setFixedHeight(min(needed, NOTICE_PX))
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        super().resizeEvent(event)
+        self.fit()
 
 
 class CalotypeDocker(DockWidget):
@@ -33,6 +64,7 @@ class CalotypeDocker(DockWidget):
         self.bar = QtWidgets.QProgressBar()
         self.bar.setRange(0, 1000)
         self.stage, self.message, self.engine = _wrapped(), _wrapped(), _wrapped()
+        self.scrolled, self.notice = Scrolled(), Notice(self.message)
         self.log = QtWidgets.QPushButton("Show log")
         self._arrange()
         self.choice.currentIndexChanged.connect(self._choose)
@@ -81,35 +113,37 @@ class CalotypeDocker(DockWidget):
             self.bar.setValue(round(1000 * job.last.fraction) if job.last else 0)
             self.stage.setText(_progress(job))
         outcome = studio().outcomes.get(key)
-        self.message.setVisible(bool(outcome))
+        self.notice.setVisible(bool(outcome))
+        self.engine.setVisible(not outcome)
         self.log.setVisible(bool(outcome and outcome.failed) and job is None and places.log_file().exists())
         if outcome:
             self.message.setText("\n".join(outcome.sentences))
             self.message.setStyleSheet("color: #e06c5a" if outcome.failed else "")
+            self.notice.fit()
         self.engine.setText(ENGINE[studio().session.state])
 
     def _arrange(self) -> None:
+        """Only the form scrolls: Run, how far it is and how it ended can always be seen."""
         inside = QtWidgets.QWidget()
-        column = QtWidgets.QVBoxLayout(inside)
-        column.addWidget(self.choice)
-        column.addWidget(self.help)
-        column.addLayout(self.holder)
+        scrolling = QtWidgets.QVBoxLayout(inside)
+        scrolling.setContentsMargins(0, 0, 0, 0)
+        scrolling.addWidget(self.help)
+        scrolling.addLayout(self.holder)
+        scrolling.addStretch(1)
         buttons = QtWidgets.QHBoxLayout()
         for button in (self.start, self.stop, self.reset):
             buttons.addWidget(button)
+        whole = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(whole)
+        column.addWidget(self.choice)
+        self.scrolled.setWidget(inside)
+        self.scrolled.setMinimumHeight(FORM_PX)
+        column.addWidget(self.scrolled, 1)
         column.addLayout(buttons)
-        for widget in (self.bar, self.stage, self.message, self.log):
-            column.addWidget(widget)
-        column.addStretch(1)
         self.engine.setEnabled(False)
-        column.addWidget(self.engine)
-        scrolled = QtWidgets.QScrollArea()
-        scrolled.setWidgetResizable(True)
-        scrolled.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        scrolled.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scrolled.setWidget(inside)
-        scrolled.setMinimumHeight(200)
-        self.setWidget(scrolled)
+        for widget in (self.bar, self.stage, self.notice, self.log, self.engine):
+            column.addWidget(widget)
+        self.setWidget(whole)
 
     def _offer(self) -> None:
         """The engine's operations, if they are not what the list shows already."""

@@ -110,7 +110,7 @@ class LayerField(ChoiceField):
         """What is chosen stays chosen, if it is still there."""
         chosen = self.value()
         self.combo.clear()
-        for value, label in [(None, "None")] * self.optional + self.layers():
+        for value, label in [(None, "Automatic")] * self.optional + self.layers():
             self.combo.addItem(label, value)
         self.set_value(chosen)
 

@@ -65,11 +65,11 @@ def pixels(path: Path) -> np.ndarray:
     return pyvips.Image.new_from_file(str(path), revalidate=True).numpy()
 
 
-def test_restore_brings_a_noisy_photo_nearer_to_the_truth(old: Path, tmp_path: Path) -> None:
+def test_denoise_brings_a_noisy_photo_nearer_to_the_truth(old: Path, tmp_path: Path) -> None:
     import torch
 
     new = tmp_path / "new.png"
-    done("restore", old, new)
+    done("denoise", old, new)
     truth = transform.resize(data.astronaut(), (160, 120), anti_aliasing=True)
 
     def psnr(path: Path) -> float:
@@ -83,21 +83,44 @@ def test_strength_zero_returns_the_photo_bit_for_bit(old: Path, tmp_path: Path) 
     assert np.array_equal(pixels(tmp_path / "new.png"), pixels(old))
 
 
-def test_each_parameter_changes_the_result_and_a_repeat_does_not(old: Path, tmp_path: Path) -> None:
-    results = {}
-    variants = ["", "--strength 50", "--noise 10", "--noise 90", "--jpeg 80", "--blur 60"]
-    for variant in variants:
-        new = tmp_path / "new.png"
-        done("restore", old, new, *variant.split())
-        results[variant] = new.read_bytes()
-    assert len(set(results.values())) == len(variants)
-    done("restore", old, tmp_path / "again.png")
-    assert np.array_equal(pixels(tmp_path / "again.png"), _decoded(results[""], tmp_path))
+def test_options_reach_the_operation_and_a_repeat_is_the_same(old: Path, tmp_path: Path) -> None:
+    first, again, other = (tmp_path / f"{name}.png" for name in ("first", "again", "other"))
+    done("restore", old, first)
+    done("restore", old, again)
+    done("restore", old, other, "--preset", "strong", "--no-tone", "--noise", "90", "--sepia", "remove")
+    assert np.array_equal(pixels(first), pixels(again))
+    assert not np.array_equal(pixels(first), pixels(other))
 
 
-def _decoded(png: bytes, folder: Path) -> np.ndarray:
-    (folder / "decoded.png").write_bytes(png)
-    return pixels(folder / "decoded.png")
+def test_a_mask_is_written_edited_and_given_again(old: Path, tmp_path: Path) -> None:
+    scratched = pixels(old).copy()
+    scratched[:, 30:32] = 250
+    Image.fromarray(scratched).save(tmp_path / "old.png")
+    paths = (tmp_path / "old.png", tmp_path / "new.png", "--mask-out", tmp_path / "mask.png")
+    said = done("remove-scratches", *paths).stdout
+    assert "of the picture was filled" in said
+    mask = pixels(tmp_path / "mask.png").squeeze()
+    assert mask.shape == scratched.shape[:2]
+    assert set(np.unique(mask)) == {0, 255}
+    assert (mask[:, 30:32] == 255).mean() > 0.5
+    edited = np.zeros_like(mask)
+    edited[:80, 30:32] = 255
+    Image.fromarray(edited).save(tmp_path / "edited.png")
+    done(
+        "remove-scratches", tmp_path / "old.png", tmp_path / "by-hand.png", "--mask", tmp_path / "edited.png"
+    )
+    by_hand = pixels(tmp_path / "by-hand.png")
+    assert np.array_equal(by_hand[edited == 0], scratched[edited == 0])
+    assert by_hand[:80, 30:32].mean() < 230
+    said = done("restore", *paths, "--mask", tmp_path / "edited.png").stderr
+    assert "nothing for it" in said
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "small.png")
+    assert "as large as the picture" in sentence("restore", *paths, "--mask", tmp_path / "small.png")
+
+
+def test_upscale_writes_a_larger_picture(old: Path, tmp_path: Path) -> None:
+    done("upscale", old, tmp_path / "new.tif", "--scale", "4")
+    assert pixels(tmp_path / "new.tif").shape == (640, 480, 3)
 
 
 def test_a_selection_file_limits_what_changes(old: Path, tmp_path: Path) -> None:
@@ -312,7 +335,7 @@ def test_ctrl_c_cancels_the_job_and_the_next_one_runs(old: Path, tmp_path: Path)
 
 def test_operations_are_listed_with_their_parameters() -> None:
     listed = json.loads(done("operations", "--json").stdout)
-    assert [operation["name"] for operation in listed] == ["restore"]
+    assert {"restore", "denoise", "enhance", "remove_scratches", "upscale"} == {o["name"] for o in listed}
     text = done("operations").stdout
     assert "--strength" in text
     written = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -334,21 +357,21 @@ def test_damaged_or_missing_weights_are_explained(tmp_path: Path) -> None:
     import torch
 
     from calotype.models import weights
-    from calotype.models.restorer import CONTRACT, Restorer
+    from calotype.models.restorer import CONTRACT
 
     folder = tmp_path / "weights"
     shutil.copytree(weights.FOLDER, folder)
-    weights.load_into(Restorer(), CONTRACT, folder)
+    weights.load("restorer", folder)
     path = folder / "restorer.safetensors"
     whole = path.read_bytes()
     for damaged in (b"", whole[:1000], whole[:-1], whole[:5000] + b"\xff" + whole[5001:]):
         path.write_bytes(damaged)
         with pytest.raises(CalotypeError, match=r"install\.py") as refused:
-            weights.load_into(Restorer(), CONTRACT, folder)
+            weights.load("restorer", folder)
         assert refused.value.code == "BAD_WEIGHTS"
     path.unlink()
     with pytest.raises(CalotypeError):
-        weights.load_into(Restorer(), CONTRACT, folder)
+        weights.load("restorer", folder)
     with pytest.raises(ValueError):
         weights.ship({"w": torch.tensor([float("nan")])}, CONTRACT, folder)
 

@@ -12,6 +12,7 @@ from skimage.metrics import structural_similarity
 from calotype.image import colour, fill, metrics, tiles
 from calotype.image.codec import Box, Canvas
 from calotype.image.selection import Selection
+from calotype.models import loaded
 from calotype.models.contract import Contract
 from calotype.models.device import Device
 from calotype.ops.task import Task
@@ -167,7 +168,7 @@ def invert(source: Canvas, selection: Selection | None, into_alpha: bool = False
         return memoryview(bytearray(content or size))
 
     task = Task([source], selection, into_alpha, CPU, allocate, lambda fraction, stage: None)
-    task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: 1 - x, "", "")
+    task.retouch(lambda picture, box: 1 - picture, CONTRACT, "", "")
     return task.results[0]
 
 
@@ -239,7 +240,7 @@ def test_a_black_result_is_an_error_though_the_context_is_bright() -> None:
     mask[90:110, 90:110] = 255
     task = task_of(source, mask, into_alpha=False)
     with pytest.raises(CalotypeError) as refused:
-        task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: x * 0, "", "")
+        task.retouch(lambda picture, box: picture * 0, CONTRACT, "", "")
     assert refused.value.code == "BAD_RESULT"
 
 
@@ -251,36 +252,45 @@ def test_a_black_result_is_an_error_though_the_context_is_bright() -> None:
     width=st.integers(1, 400),
     height=st.integers(1, 400),
     side=st.sampled_from([128, 192, 256]),
-    overlap=st.sampled_from([16, 32, 64]),
+    overlap=st.sampled_from([0, 16, 32, 64]),
     x=st.integers(0, 40),
+    scale=st.sampled_from([1, 2]),
 )
 def test_tiles_cover_every_pixel_once_whatever_the_size(
-    width: int, height: int, side: int, overlap: int, x: int
+    width: int, height: int, side: int, overlap: int, x: int, scale: int
 ) -> None:
     picture = torch.rand(3, height, width + x)
-    written = torch.full((3, height, width + x), torch.nan)
+    written = torch.full((3, scale * height, scale * (width + x)), torch.nan)
     sizes = set()
 
     def write(box: Box, rows: torch.Tensor) -> None:
         assert written[:, box.y0 : box.y1, box.x0 : box.x1].isnan().all()
         written[:, box.y0 : box.y1, box.x0 : box.x1] = rows
 
-    def run(tile: torch.Tensor) -> torch.Tensor:
+    def enlarge(tile: torch.Tensor) -> torch.Tensor:
         sizes.add((tile.shape[2] % 16, tile.shape[3] % 16))
-        return tile * 2
+        return 2 * torch.nn.functional.interpolate(tile, scale_factor=scale)
+
+    def run(tile: torch.Tensor, box: Box) -> torch.Tensor:
+        assert tile.shape[1:] == (box.height, box.width)
+        return tiles.padded(enlarge, tile, 16, scale)
 
     box = Box(x, 0, width + x, height)
-    tiles.process(box, lambda b: picture[:, b.y0 : b.y1, b.x0 : b.x1].clone(), run, write, overlap, 16, side)
-    assert torch.allclose(written[:, :, x:], picture[:, :, x:] * 2, atol=1e-6)
+
+    def read(part: Box) -> torch.Tensor:
+        return picture[:, part.y0 : part.y1, part.x0 : part.x1].clone()
+
+    tiles.process(box, read, run, write, overlap, 16, side, scale=scale)
+    expected = torch.nn.functional.interpolate(picture[None, :, :, x:] * 2, scale_factor=scale)[0]
+    assert torch.allclose(written[:, :, scale * x :], expected, atol=1e-6)
     assert sizes == {(0, 0)}
 
 
 def test_tiles_and_the_whole_agree_for_the_shipped_network() -> None:
     from calotype.models.restorer import BLIND, Restorer
     from calotype.models.restorer import CONTRACT as RESTORER
-    from calotype.ops.task import network
 
-    restorer = network(Restorer, RESTORER, CPU)
+    restorer = loaded.load(Restorer, RESTORER, CPU)
     levels = torch.full((1, 3), BLIND)
     picture = torch.from_numpy(noise(640, 640)).permute(2, 0, 1).float() / 255
     picture = torch.nn.functional.avg_pool2d(picture[None], 5, 1, 2)[0]
@@ -289,18 +299,17 @@ def test_tiles_and_the_whole_agree_for_the_shipped_network() -> None:
     def write(box: Box, rows: torch.Tensor) -> None:
         tiled[:, box.y0 : box.y1] = rows
 
-    with torch.inference_mode():
-        whole = restorer(picture[None], levels)[0]
-        tiles.process(
-            Box(0, 0, 640, 640),
-            lambda b: picture[:, b.y0 : b.y1, b.x0 : b.x1].clone(),
-            lambda tile: restorer(tile, levels),
-            write,
-            RESTORER.halo_px,
-            RESTORER.multiple,
-            384,
-        )
-    assert metrics.psnr(tiled.clamp(0, 1), whole.clamp(0, 1)) > 55
+    whole = restorer(picture, levels).clamp(0, 1)
+    tiles.process(
+        Box(0, 0, 640, 640),
+        lambda b: picture[:, b.y0 : b.y1, b.x0 : b.x1].clone(),
+        lambda tile, box: restorer(tile, levels).clamp(0, 1),
+        write,
+        RESTORER.halo_px,
+        RESTORER.multiple,
+        384,
+    )
+    assert metrics.psnr(tiled, whole) > 55
 
 
 def test_when_memory_runs_out_the_tile_halves_and_the_result_is_the_same() -> None:

@@ -44,12 +44,12 @@ def take(screen: Screen) -> None:
     screen.x("xdotool", "windowsize", window, "1098", "730")
     screen.key("ctrl+shift+j")  # fit into the window
     time.sleep(1)
-    screen.key("alt+r", "Up", "Right")
+    screen.point_at("Restore")
     keep(screen, "menu", (400, 20, 840, 540))
     screen.key("Return")
     screen.window("^Restore$")
     time.sleep(1)
-    keep(screen, "dialog", (190, 90, 850, 560))
+    keep(screen, "dialog", (190, 60, 850, 700))
     screen.tell(f"{image}.scale(3000, 3000); Gimp.displays_flush()")  # large enough to be watched
     screen.key("Return")
     screen.wait(lambda: not screen.shows("^Restore$"))

@@ -79,11 +79,15 @@ class Screen:
     def key(self, *keys: str) -> None:
         self.x("xdotool", "key", "--delay", "60", *keys)
 
-    def filter(self, label: str, picture: str = "") -> None:
-        """Choose it from the menu, which is the last one below Filters. picture: of the open menu."""
+    def point_at(self, label: str) -> None:
+        """A filter in the menu, which is the last one below Filters."""
         known = json.loads((self.gimp.calotype / "catalogue.json").read_text("utf-8"))["operations"]
         labels = sorted(operation["label"] for operation in known)
         self.key("alt+r", "Up", "Right", *["Down"] * labels.index(label))
+
+    def filter(self, label: str, picture: str = "") -> None:
+        """Choose it from the menu. picture: of the open menu."""
+        self.point_at(label)
         if picture:
             self.picture(picture)
         self.key("Return")

@@ -31,14 +31,14 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     yield
     assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": None}
     combo = docker.form.fields["other"].combo
-    assert [combo.itemText(i) for i in range(combo.count())] == ["None", "Photo"]
+    assert [combo.itemText(i) for i in range(combo.count())] == ["Automatic", "Photo"]
     combo.setCurrentIndex(1)
     later = document.createNode("Later", "paintlayer")
     document.rootNode().addChildNode(later, photo)
     yield
     combo.showPopup()
     combo.hidePopup()
-    assert [combo.itemText(i) for i in range(combo.count())] == ["None", "Later", "Photo"]
+    assert [combo.itemText(i) for i in range(combo.count())] == ["Automatic", "Later", "Photo"]
     docker.canvasChanged(None)
     yield
     yield
@@ -51,16 +51,22 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     assert docker.form.values() == {"amount": 50.0, "count": 3, "flag": False, "kind": "a", "words": ""}
 
 
-def scenario_a_photo_is_restored_from_the_menu():
+def photo_and_docker():
+    """The photo as a document, and the docker with the filter that has most parameters."""
     document = app.openDocument(PHOTO)
     app.activeWindow().addView(document)
     document.setBatchmode(True)
     document.waitForDone()
-    yield lambda: app.activeDocument() == document and document.activeNode() is not None
     docker = docker_of(app.activeWindow())
     docker.setVisible(True)
     docker.raise_()
     docker.choice.setCurrentIndex(docker.choice.findData("restore"))
+    return document, docker
+
+
+def scenario_a_photo_is_restored_from_the_menu():
+    document, _ = photo_and_docker()
+    yield lambda: app.activeDocument() == document and document.activeNode() is not None
     app.activeWindow().qwindow().showMaximized()
     for _ in range(20):
         yield
@@ -81,11 +87,45 @@ def scenario_a_photo_is_restored_from_the_menu():
     yield lambda: key not in jobs or (jobs[key].last is not None and jobs[key].last.fraction > 0.3)
     shot("running")
     yield ran(document)
-    assert names(document)[-1] == "Restored", sentences(document)
+    assert names(document)[-1] == "Restoration", sentences(document)
     for _ in range(20):
         yield
     shot("result")
     assert document.exportImage(os.path.join(OUT, "restored.png"), InfoObject())
+
+
+def seen(widget):
+    """Whether all of it is on the screen."""
+    return widget.isVisible() and widget.visibleRegion().boundingRect() == widget.rect()
+
+
+def scenario_run_and_the_result_are_seen_on_a_low_screen_and_every_parameter_can_be():
+    document, docker = photo_and_docker()
+    yield lambda: app.activeDocument() == document and document.activeNode() is not None
+    window = app.activeWindow().qwindow()
+    window.showNormal()
+    window.resize(1366, 720)
+    docker.form.reset()
+    docker.form.fields["noise"].set_value(30.0)  # the widest row
+    for _ in range(20):
+        yield
+    assert seen(docker.start) and seen(docker.choice)
+    for name, field in docker.form.fields.items():
+        docker.scrolled.ensureWidgetVisible(field)
+        yield
+        assert seen(field), name
+    shot("low-form")
+    docker.scrolled.verticalScrollBar().setValue(0)
+    studio().run(document, "invert", {})
+    yield ran(document)
+    for _ in range(20):
+        yield
+    assert "Quality" in docker.message.text(), sentences(document)
+    assert seen(docker.message) and seen(docker.start)
+    shot("low-result")
+    docker.form.reset()
+    window.showMaximized()
+    yield from closed(document)
 
 
 def scenario_a_second_window_has_a_docker_and_a_menu_of_its_own():

@@ -53,6 +53,16 @@ def filters(gimp, first):
 
 
 @pytest.fixture(scope="module")
+def restoration(gimp, first):
+    return gimp.run(HERE / "gimp_restoration.py")
+
+
+@pytest.fixture(scope="module")
+def record(gimp, first):
+    return gimp.run(HERE / "gimp_record.py")
+
+
+@pytest.fixture(scope="module")
 def failures(gimp, first):
     return gimp.run(HERE / "gimp_failures.py")
 
@@ -65,6 +75,16 @@ def test_starts(first, scenario):
 @pytest.mark.parametrize("scenario", scenarios("gimp_filters.py"))
 def test_filters(filters, scenario):
     assert not filters[scenario], filters[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_restoration.py"))
+def test_restoration(restoration, scenario):
+    assert not restoration[scenario], restoration[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_record.py"))
+def test_record(record, scenario):
+    assert not record[scenario], record[scenario]
 
 
 @pytest.mark.parametrize("scenario", scenarios("gimp_failures.py"))

@@ -57,6 +57,13 @@ def photo(screen):
     return screen
 
 
+def box(screen, title):
+    """Width and height of a window."""
+    found = screen.x("xdotool", "getwindowgeometry", "--shell", screen.window(title))
+    known = dict(line.split("=") for line in found.splitlines())
+    return int(known["WIDTH"]), int(known["HEIGHT"])
+
+
 def tree(screen):
     return screen.ask(f"[layer.get_name() for layer in {IMAGE}.get_layers()]")
 
@@ -65,8 +72,11 @@ def test_the_menu_the_dialog_and_the_result(photo):
     photo.filter("Restore", "menu")
     photo.window("^Restore$")
     photo.picture("dialog")
+    width, height = box(photo, "^Restore$")
+    assert width < 600
+    assert height < 700, "a screen of 768 pixels, less the window's title and a panel"
     photo.key("Return")
-    photo.wait(lambda: tree(photo) == ["Restored", "photo.png"])
+    photo.wait(lambda: tree(photo) == ["Restoration", "photo.png"], 120)
     photo.picture("result")
 
 
@@ -81,21 +91,72 @@ def test_one_undo_takes_the_result_away_and_redo_brings_it_back(photo):
     photo.key("ctrl+y")
     photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
     assert photo.ask(corner) == inverted
+    assert photo.ask(f"{IMAGE}.get_layers()[0].get_parasite('calotype') is not None")
 
 
-def test_parts_are_one_step_of_undo_and_the_report_is_shown(photo):
+def test_parts_are_one_step_of_undo(photo):
     photo.filter("Parts")
     photo.window("^Parts$")
     photo.picture("dialog-kinds")
     photo.key("Return")
-    photo.window("GIMP Message")
-    photo.picture("report")
-    photo.key("Escape")
-    assert photo.ask("len(Gimp.get_images())") == 2
+    photo.wait(lambda: photo.ask(f"len({DISPLAYS})") == 2)
     photo.tell(f"{DISPLAYS}[-1].delete()")
     assert tree(photo) == ["Parts", "photo.png"]
     photo.key("ctrl+z")
     photo.wait(lambda: tree(photo) == ["photo.png"])
+    assert not photo.shows("GIMP Message")
+
+
+def test_the_report_is_a_line_in_the_status_bar_for_a_while_and_no_box(photo):
+    photo.filter("Invert")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
+    time.sleep(1)
+    photo.picture("report")
+    shown = status_bar("report")
+    assert not photo.shows("GIMP Message")
+    time.sleep(9)
+    photo.picture("report-over")
+    assert not np.array_equal(status_bar("report-over"), shown)
+
+
+def status_bar(name):
+    """Where a picture of the screen has it."""
+    taken = Image.open(PROJECT / f"build/screenshots/gimp-{name}.png").convert("RGB")
+    return np.asarray(taken.crop((480, 720, 830, 746)))
+
+
+def test_a_script_gets_no_message(photo):
+    photo.tell(
+        f"image = {IMAGE}\n"
+        "procedure = Gimp.get_pdb().lookup_procedure('plug-in-calotype-parts')\n"
+        "config = procedure.create_config()\n"
+        "config.set_property('run-mode', Gimp.RunMode.NONINTERACTIVE)\n"
+        "config.set_property('image', image)\n"
+        "config.set_core_object_array('drawables', image.get_layers())\n"
+        "procedure.run(config).index(2).delete()"
+    )
+    time.sleep(1)
+    assert not photo.shows("GIMP Message")
+    assert tree(photo) == ["Parts", "photo.png"]
+
+
+def test_the_dialog_tells_the_newest_result_in_a_line(photo):
+    """Whatever else there is in a layer under that name."""
+    bottom = f"{IMAGE}.get_layers()[-1]"
+    photo.tell(f"{bottom}.attach_parasite(Gimp.Parasite.new('calotype', 0, b'[not ours'))")
+    photo.filter("Echo")
+    _, plain = box(photo, "^Echo$")
+    photo.key("Escape")
+    photo.wait(lambda: not photo.shows("^Echo$"))
+    photo.filter("Invert")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
+    photo.filter("Echo")
+    _, told = box(photo, "^Echo$")
+    photo.picture("last-result")
+    photo.key("Escape")
+    photo.wait(lambda: not photo.shows("^Echo$"))
+    photo.tell(f"{bottom}.detach_parasite('calotype')")
+    assert 15 < told - plain < 40
 
 
 def test_the_dialog_s_values_arrive_and_repeat_takes_the_last_ones(photo):
@@ -190,6 +251,16 @@ def test_errors_are_told_in_a_sentence(photo):
     photo.window("GIMP Message")
     photo.picture("error")
     assert tree(photo) == ["photo.png"]
+
+
+def test_the_whole_report_goes_into_the_error_console_where_that_is_open(photo):
+    photo.tell("Gimp.message_set_handler(Gimp.MessageHandlerType.ERROR_CONSOLE)")
+    photo.filter("Invert")
+    photo.wait(lambda: tree(photo) == ["Inverted", "photo.png"])
+    time.sleep(1)
+    photo.picture("error-console")
+    photo.tell("Gimp.message_set_handler(Gimp.MessageHandlerType.MESSAGE_BOX)")
+    assert not photo.shows("GIMP Message")
 
 
 def test_closing_the_image_while_the_filter_runs_is_told_of(photo):

@@ -17,7 +17,8 @@ from hosts import rootfs
 from hosts.krita import Krita
 
 STAGE = Path(__file__).with_name("krita_stage.py")
-SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in ("layers", "failures", "docker")]
+NOUNS = ("layers", "failures", "docker", "restoration")
+SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in NOUNS]
 NAMES = re.findall(
     r"^(?:def )?scenario_(\w+)(?: = |\()",
     "".join(path.read_text("utf-8") for path in SCENARIOS),
@@ -96,7 +97,6 @@ def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(st
     operations.mkdir()
     (operations / "brighten.py").write_text(
         "from dataclasses import dataclass\n"
-        "import torch\n"
         "from calotype.models.contract import Contract\n"
         "from calotype.ops.declare import number, operation\n"
         "from calotype.ops.task import Task\n\n"
@@ -106,8 +106,8 @@ def test_an_operation_added_to_the_engine_appears_without_touching_the_plugin(st
         '    light: float = number("Light", "How much.", 20)\n'
         "    def run(self, task: Task) -> None:\n"
         '        contract = Contract("none", multiple=16, halo_px=16, bytes_a_pixel=20)\n'
-        "        more = lambda network, x: x + self.light / 100\n"
-        '        task.retouch(torch.nn.Identity(), contract, more, "Brightening", "Brighter")\n'
+        "        more = lambda picture, box: picture + self.light / 100\n"
+        '        task.retouch(more, contract, "Brightening", "Brighter")\n'
     )
     scenario = tmp_path / "scenario.py"
     scenario.write_text(

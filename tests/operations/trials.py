@@ -68,14 +68,14 @@ class Fail:
         if self.how == "memory":
             torch.empty(1 << 48, dtype=torch.uint8)
         factor = {"nan": float("nan"), "black": 0.0, "unchanged": 1.0}[self.how]
-        task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: x * factor, "Failing", "Failed")
+        task.retouch(lambda picture, box: picture * factor, CONTRACT, "Failing", "Failed")
 
 
 @operation("Invert", "Turns the picture's colours around, tile by tile.")
 @dataclass(frozen=True)
 class Invert:
     def run(self, task: Task) -> None:
-        task.retouch(torch.nn.Identity(), CONTRACT, lambda network, x: 1 - x, "Inverting", "Inverted")
+        task.retouch(lambda picture, box: 1 - picture, CONTRACT, "Inverting", "Inverted")
 
 
 @operation("Parts", "Gives back results of every kind: layers in a group, a mask, a document.")

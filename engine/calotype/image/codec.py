@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from calotype.image import colour
 from calotype_wire.protocol import Layer, LayerShape, PixelFormat
@@ -66,6 +67,21 @@ class Canvas:
         """(3, box.height, box.width). Samples that are no numbers read as 0."""
         return self.space.to_srgb(self._colours(box)).contiguous()
 
+    def thumbnail(self, side: int) -> Tensor:
+        """(3, side, side), each pixel the mean of what it stands for, or of all where nothing is opaque."""
+        sums, weights = torch.zeros(3, side, side), torch.zeros(1, side, side)
+        for row in range(side):
+            top = row * self.box.height // side
+            bottom = max(top + 1, -(-(row + 1) * self.box.height // side))
+            band = Box(0, top, self.box.width, bottom)
+            alpha = torch.ones(1, band.height, band.width)
+            if self.has_alpha:
+                alpha = _floats(_part(self.native, band)[..., -1:])
+            sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, side))[:, 0]
+            weights[:, row] = adaptive_avg_pool2d(alpha, (1, side))[:, 0]
+        mean = sums.sum((1, 2), keepdim=True) / weights.sum().clamp_min(1e-6)
+        return torch.where(weights > 0, sums / weights.clamp_min(1e-6), mean)
+
     def write(
         self, box: Box, source: "Canvas", picture: Tensor, selection: Tensor | None, into_alpha: bool
     ) -> tuple[bool, bool]:
@@ -85,6 +101,21 @@ class Canvas:
             seen = picture[:, rows] if mask is None else picture[:, rows] * (mask != 0)
             lit = lit or bool((seen > 1 / 255).any())
         return changed, lit
+
+    def enlarge(self, box: Box, source: "Canvas", part: Box, scale: int) -> None:
+        """Fill box from source, whose part is enlarged scale times by bicubic interpolation to fill self.
+
+        box: whole rows, its top a multiple of scale.
+        """
+        top, bottom = part.y0 + box.y0 // scale, part.y0 + -(-box.y1 // scale)
+        above, below = max(part.y0, top - 2), min(part.y1, bottom + 2)  # what the interpolation looks at
+        small = _floats(_part(source.native, Box(part.x0, above, part.x1, below)))
+        large = interpolate(small[None], scale_factor=float(scale), mode="bicubic")[0]
+        first = scale * (top - above)
+        rows = large[:, first : first + box.height]
+        if self.has_alpha:
+            rows[-1].clamp_(0, 1)
+        _part(self.native, box)[...] = _samples(rows, self.native.dtype)
 
     def _write_band(
         self, box: Box, source: "Canvas", after: Tensor, mask: Tensor | None, into_alpha: bool

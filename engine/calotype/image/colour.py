@@ -125,3 +125,17 @@ def decode(encoded: Tensor) -> Tensor:
     """sRGB-encoded 0..1 to linear light 0..1. Source: IEC 61966-2-1."""
     high = ((encoded.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(encoded <= 0.04045, encoded / 12.92, high)
+
+
+_TO_XYZ = torch.tensor(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+_D65 = torch.tensor([0.95047, 1.0, 1.08883])
+
+
+def lab(srgb: Tensor) -> Tensor:
+    """CIE L*a*b*, divided by 100. srgb: (B, 3, H, W), 0..1. Source: CIE 15:2004, IEC 61966-2-1, D65."""
+    xyz = torch.einsum("ij,bjhw->bihw", (_TO_XYZ / _D65[:, None]).to(srgb), decode(srgb))
+    curve = torch.where(xyz > 216 / 24389, xyz.clamp_min(1e-4) ** (1 / 3), xyz * (24389 / 3132) + 4 / 29)
+    x, y, z = curve.unbind(1)
+    return torch.stack([1.16 * y - 0.16, 5 * (x - y), 2 * (y - z)], dim=1)

@@ -113,6 +113,22 @@ def write(path: Path, layer: Layer, like: Document) -> None:
         if key.startswith(_KEPT):
             image.set_type(source.get_typeof(key), key, source.get(key))
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
+    _save(path, image)
+
+
+def write_mask(path: Path, layer: Layer) -> None:
+    """What layer shows of a mask, its transparency or else its brightness, as a grey picture of 8 bits.
+
+    layer: of 8 bits. Raises CalotypeError BAD_FILE, NOT_WRITTEN.
+    """
+    bands = len(layer.format.channels)
+    image = pyvips.Image.new_from_memory(layer.pixels, layer.width, layer.height, bands, "uchar")
+    image = image.copy(interpretation="b-w" if bands < 3 else "srgb")
+    grey = image.extract_band(bands - 1) if image.hasalpha() else image.colourspace("b-w").extract_band(0)
+    _save(path, grey.copy(interpretation="b-w"))
+
+
+def _save(path: Path, image: pyvips.Image) -> None:
     suffix = path.suffix.lower()
     try:
         data = _fitting(image, suffix).write_to_buffer(suffix, **_WRITERS[suffix])

@@ -15,6 +15,20 @@ def psnr(a: Tensor, b: Tensor) -> float:
     return float("inf") if mse == 0 else float(-10 * torch.log10(torch.tensor(mse)).item())
 
 
+def luma_psnr(a: Tensor, b: Tensor, rim_px: int) -> float:
+    """PSNR in dB of the luma, rounded to 8 bits, without rim_px pixels on each side.
+
+    a, b: (3, H, W), 0..1. The figure of super-resolution papers: luma as of ITU-R BT.601, 16..235, peak 255.
+    """
+    weights = torch.tensor([65.481, 128.553, 24.966])
+    rim = slice(rim_px, -rim_px or None)
+    a, b = (
+        torch.einsum("c,chw->hw", weights, (x.clamp(0, 1) * 255).round() / 255)[rim, rim] / 255
+        for x in (a, b)
+    )
+    return psnr(a, b)
+
+
 def ssim(a: Tensor, b: Tensor) -> float:
     """Mean structural similarity, -1..1, per channel, valid windows only.
 

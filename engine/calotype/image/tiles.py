@@ -29,53 +29,58 @@ def ramp(overlap: int) -> Tensor:
 def process(
     box: Box,
     read: Callable[[Box], Tensor],
-    run: Callable[[Tensor], Tensor],
+    run: Callable[[Tensor, Box], Tensor],
     write: Callable[[Box, Tensor], None],
     overlap: int,
     multiple: int,
     side: int = SIDE_PX,
-    needed: Callable[[Box], bool] = lambda box: True,
     done: Callable[[float], None] = lambda fraction: None,
+    scale: int = 1,
 ) -> None:
     """run over every tile of box; write gets whole rows of it, top to bottom, each row once.
 
-    read: a tile's picture (3, h, w). run: (1, 3, H, W) to the same, sides padded to multiple. needed: a
-    tile that is not needed passes as it was read. done: told the fraction after each tile; may raise to
-    stop. side and side - overlap must be multiples of multiple, so that strided networks see every tile
-    on the same grid.
+    read: a tile's picture (3, h, w). run: turns that and its box into (C, scale * h, scale * w). write: is
+    told boxes of the scaled picture. done: told the fraction after each tile; may raise to stop. side and
+    side - overlap must be multiples of multiple, so that strided networks see every tile on the same grid.
     """
+    overlap = -(-overlap // multiple) * multiple
     columns = starts(box.width, side, overlap)
     rows = starts(box.height, side, overlap)
-    weights = ramp(overlap)
+    shared = scale * overlap
+    weights = ramp(shared)
     tail: Tensor | None = None  # the last rows of the strip above, still to be blended
     for row, top in enumerate(rows):
         height = min(side, box.height - top)
-        strip = torch.empty(3, height, box.width)
+        strip: Tensor | None = None
         for column, left in enumerate(columns):
             width = min(side, box.width - left)
             x, y = box.x0 + left, box.y0 + top
             tile_box = Box(x, y, x + width, y + height)
-            tile = read(tile_box)
-            if needed(tile_box):
-                tile = _padded(run, tile, multiple)
+            tile = run(read(tile_box), tile_box)
+            if strip is None:
+                strip = torch.empty(len(tile), scale * height, scale * box.width)
+            start = scale * left
             if column:
-                old, new = strip[:, :, left : left + overlap], tile[:, :, :overlap]
-                tile[:, :, :overlap] = torch.lerp(old, new, weights)
-            strip[:, :, left : left + width] = tile
+                old, new = strip[:, :, start : start + shared], tile[:, :, :shared]
+                tile[:, :, :shared] = torch.lerp(old, new, weights)
+            strip[:, :, start : start + tile.shape[2]] = tile
             done((row * len(columns) + column + 1) / (len(rows) * len(columns)))
+        assert strip is not None
         if tail is not None:
-            strip[:, :overlap] = torch.lerp(tail, strip[:, :overlap], weights[:, None])
-        finished = height if row == len(rows) - 1 else height - overlap
-        write(Box(box.x0, box.y0 + top, box.x1, box.y0 + top + finished), strip[:, :finished])
+            strip[:, :shared] = torch.lerp(tail, strip[:, :shared], weights[:, None])
+        finished = scale * height - (0 if row == len(rows) - 1 else shared)
+        first = scale * (box.y0 + top)
+        write(Box(scale * box.x0, first, scale * box.x1, first + finished), strip[:, :finished])
         tail = strip[:, finished:].clone()
 
 
-def _padded(run: Callable[[Tensor], Tensor], tile: Tensor, multiple: int) -> Tensor:
+def padded(run: Callable[[Tensor], Tensor], tile: Tensor, multiple: int, scale: int = 1) -> Tensor:
+    """run, which takes (1, C, H, W) with sides that are multiples of multiple, on tile (C, h, w)."""
     height, width = tile.shape[1:]
     right, bottom = -width % multiple, -height % multiple
     mode = "reflect" if right < width and bottom < height else "replicate"
-    padded = pad(tile[None], (0, right, 0, bottom), mode=mode)
-    return run(padded)[0, :, :height, :width]
+    filled = pad(tile[None], (0, right, 0, bottom), mode=mode)
+    return run(filled)[0, :, : scale * height, : scale * width]
 
 
 def side_within(budget_bytes: int, bytes_a_pixel: int) -> int:

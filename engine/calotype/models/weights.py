@@ -5,9 +5,10 @@ import json
 from pathlib import Path
 
 import safetensors
+import safetensors.torch
 import torch
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import Tensor
 
 from calotype.models.contract import Contract
 from calotype_wire import atomic
@@ -17,20 +18,19 @@ FOLDER = Path(__file__).parent.parent / "weights"
 MANIFEST = "sha256.json"
 
 
-def load_into(network: nn.Module, contract: Contract, folder: Path = FOLDER) -> None:
-    """Fill network from folder. Raises CalotypeError BAD_WEIGHTS where a byte differs from the manifest."""
-    file = f"{contract.name}.safetensors"
+def load(name: str, folder: Path = FOLDER) -> dict[str, Tensor]:
+    """float32 tensors by name. Raises CalotypeError BAD_WEIGHTS where a byte differs from the manifest."""
+    file = f"{name}.safetensors"
     try:
         data = (folder / file).read_bytes()
         expected = json.loads((folder / MANIFEST).read_text())[file]
         if hashlib.sha256(data).hexdigest() != expected:
             raise ValueError("the checksum differs")
-        tensors = {key: value.float() for key, value in load(data).items()}
-        network.load_state_dict(tensors)
-    except (OSError, KeyError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        return {key: value.float() for key, value in safetensors.torch.load(data).items()}
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise CalotypeError(
             "BAD_WEIGHTS",
-            f"The weights of the {contract.name} are missing or damaged. Run 'python3 install.py' again.",
+            f"The weights of the {name} are missing or damaged. Run 'python3 install.py' again.",
         ) from error
 
 

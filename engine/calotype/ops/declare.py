@@ -20,8 +20,11 @@ class Runnable(Protocol):
 _declared: dict[str, tuple[params.Operation, type]] = {}
 
 
-def operation(label: str, help: str) -> Callable[[C], C]:
-    """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case."""
+def operation(label: str, help: str, extra: tuple[tuple[str, str], ...] = ()) -> Callable[[C], C]:
+    """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case.
+
+    extra: for results after the first, the command line's option that writes it, and its help.
+    """
 
     def declare(cls: C) -> C:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
@@ -29,7 +32,7 @@ def operation(label: str, help: str) -> Callable[[C], C]:
             dataclasses.replace(field.metadata["parameter"], name=field.name)
             for field in dataclasses.fields(cls)
         )
-        _declared[name] = (params.Operation(name, label, help, parameters), cls)
+        _declared[name] = (params.Operation(name, label, help, parameters, extra), cls)
         return cls
 
     return declare

@@ -2,23 +2,31 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from calotype.image import tiles
 from calotype.image.codec import Box, Canvas, opaque_copy, with_alpha
 from calotype.image.selection import Selection
+from calotype.image.tint import Tint, tint_of
 from calotype.models import device as devices
-from calotype.models import weights
+from calotype.models import quality
 from calotype.models.contract import Contract
 from calotype.models.device import Device
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Buffer, LayerShape, PixelFormat, Place
+from calotype_wire.protocol import PIXELS_MAX, SIDE_PX_MAX, Buffer, LayerShape, PixelFormat, Place
 
-Run = Callable[[nn.Module, Tensor], Tensor]
+Step = Callable[[Tensor, Box], Tensor]
+"""From a part of a layer, (3, h, w), 0..1, and the box where it lies, to what becomes of it."""
+
+
+SAME_QUALITY = 5.0
+"""Points of the score that say nothing: the truth then goes either way (weights/quality.md)."""
 
 
 class Task:
@@ -63,12 +71,23 @@ class Task:
 
     def mask(self, mask: Tensor, name: str) -> None:
         """A result that becomes the transparency of the one before it. mask: (H, W), 0..1, as layers[0]."""
+        target = self._blank(PixelFormat("G"), name, Place("mask"))
+        target.native[..., 0] = (mask * 255).round().to(torch.uint8).numpy()
+
+    def marks(self, mask: NDArray[np.bool_], name: str, place: Place) -> None:
+        """A result that shows mask, (H, W) as layers[0]: red (white in a grey document) where it is True."""
+        grey = self.layers[0].format.channels.startswith("G")
+        target = self._blank(PixelFormat("GA" if grey else "RGBA"), name, place)
+        target.native[..., 0] = 255
+        target.native[..., -1] = mask * np.uint8(255)
+
+    def _blank(self, format: PixelFormat, name: str, place: Place) -> Canvas:
+        """A new result as large as layers[0], all zero."""
         kept = self.layers[0].shape
-        format, place = PixelFormat("G"), Place("mask")
         shape = LayerShape(kept.width, kept.height, format, name, kept.x, kept.y, place=place)
         target = Canvas(shape, self._allocate(f"out-{len(self.results)}", shape.total_bytes, None))
-        target.native[..., 0] = (mask * 255).round().to(torch.uint8).numpy()
         self.results.append(target)
+        return target
 
     def unchanged(self, name: str) -> None:
         """A result that looks like the first layer, and is it, bit for bit, where the selection reaches."""
@@ -81,33 +100,76 @@ class Task:
             rows = Box(0, y, source.box.width, min(y + 256, source.box.height))
             target.write(rows, source, source.picture(rows), self.selection.mask(rows), True)
 
-    def retouch(self, network: nn.Module, contract: Contract, run: Run, stage: str, name: str) -> None:
-        """Run network over the selected part of the first layer, in tiles, into a new result.
+    @cached_property
+    def thumbnail(self) -> Tensor:
+        """The first layer, (3, 256, 256), sRGB-encoded, each pixel the mean of what it stands for."""
+        return self.layers[0].thumbnail(256)
 
-        run: turns the network and a picture (1, 3, H, W) into a picture of the same size.
-        Raises CalotypeError OUT_OF_MEMORY, BAD_RESULT, UNCHANGED.
+    @cached_property
+    def tint(self) -> Tint:
+        return tint_of(self.thumbnail)
+
+    def report(self, sentence: str) -> None:
+        """What the user should be told about the result."""
+        self.facts.setdefault("report", []).append(sentence)
+
+    def marked(self, index: int) -> NDArray[np.bool_]:
+        """Which pixels of layers[0], (H, W), are marked on layers[index]: those that were painted there.
+
+        The layers may lie at different places of the document. One that hides all of layers[0], or that has
+        no transparency, is a mask in black and white.
+        """
+        source, other = self.layers[0].shape, self.layers[index]
+        mask = np.zeros((source.height, source.width), np.bool_)
+        painted = _opaque(other) if other.has_alpha else _bright(other)
+        if painted.all() and other.shape.width >= source.width and other.shape.height >= source.height:
+            painted = _bright(other)
+        y, x = other.shape.y - source.y, other.shape.x - source.x
+        top, left = max(0, y), max(0, x)
+        part = painted[top - y : max(0, source.height - y), left - x : max(0, source.width - x)]
+        mask[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return mask
+
+    def survey(self, step: Step, contract: Contract, stage: str, until: float) -> NDArray[np.float32]:
+        """What step, which returns one channel, makes of the selected part; (H, W), 0 outside of it."""
+        source = self.layers[0]
+        found = np.zeros((source.box.height, source.box.width), np.float32)
+        box = source.box if self.selection is None else self.selection.box
+        around = _grown(box, contract.halo_px, contract.multiple, source.box)
+
+        def write(rows: Box, values: Tensor) -> None:
+            found[rows.y0 : rows.y1, rows.x0 : rows.x1] = values[0]
+
+        self._in_tiles(
+            around, source.picture, step, write, contract, lambda f: self.progress(until * f, stage)
+        )
+        return found
+
+    def retouch(
+        self,
+        step: Step,
+        contract: Contract,
+        stage: str,
+        name: str,
+        place: Place | None = None,
+        since: float = 0.0,
+    ) -> None:
+        """Put the selected part of the first layer through step, in tiles, into a new result.
+
+        since: the progress that there was before. Raises CalotypeError OUT_OF_MEMORY, BAD_RESULT, UNCHANGED.
         """
         source = self.layers[0]
-        target = self.copy(source, name)
+        target = self.copy(source, name, place)
         box = source.box if self.selection is None else self.selection.box
         around = _grown(box, contract.halo_px, contract.multiple, source.box)
         if self._into_alpha:
             _clear_alpha(target)
         changed = lit = False
 
-        def on_tile(picture: Tensor) -> Tensor:
-            with self.device.inference():
-                restored = run(network, self.device.send(picture)).float().cpu()
-                finite = bool(torch.isfinite(restored.sum()))  # NaN and infinity survive a sum
-            if not finite:
-                raise CalotypeError(
-                    "BAD_RESULT",
-                    "The model's result was not a number. Nothing was changed; please report it.",
-                )
-            return restored.clamp(0, 1)
-
-        def needed(tile: Box) -> bool:
-            return self.selection is None or bool(self.selection.mask(tile).any())
+        def run(picture: Tensor, tile: Box) -> Tensor:
+            if not self.touches(tile):
+                return picture
+            return _checked(step(picture, tile))
 
         def write(rows: Box, picture: Tensor) -> None:
             nonlocal changed, lit
@@ -115,22 +177,14 @@ class Task:
             row_changed, row_lit = target.write(rows, source, picture, mask, self._into_alpha)
             changed, lit = changed or row_changed, lit or row_lit
 
-        def attempt(side: int) -> None:
-            tiles.process(
-                around,
-                source.picture,
-                on_tile,
-                write,
-                contract.halo_px,
-                contract.multiple,
-                side,
-                needed,
-                lambda fraction: self.progress(fraction, stage),
-            )
-
-        budget_bytes = devices.free_bytes(self.device) // 4  # the rest is for pictures and other programs
-        side = tiles.side_within(budget_bytes, contract.bytes_a_pixel)
-        self.facts["tile_px"] = tiles.with_less_memory(attempt, side)
+        self._in_tiles(
+            around,
+            source.picture,
+            run,
+            write,
+            contract,
+            lambda fraction: self.progress(since + (1 - since) * fraction, stage),
+        )
         if not changed:
             raise CalotypeError(
                 "UNCHANGED",
@@ -141,14 +195,97 @@ class Task:
             raise CalotypeError(
                 "BAD_RESULT", "The model's result was black and was thrown away. Please report it."
             )
+        self._judge(target, box)
+
+    def _judge(self, result: Canvas, box: Box) -> None:
+        """How good box of the first layer looked, and looks in result; too small a box is not judged."""
+        before, after = (quality.score_of(canvas.picture, box) for canvas in (self.layers[0], result))
+        if before is not None and after is not None:
+            self.facts["quality"] = {"before": round(before, 1), "after": round(after, 1)}
+            if abs(after - before) < SAME_QUALITY:
+                self.report(f"Quality about {after:.0f} of 100, before and after.")
+            else:
+                self.report(f"Quality {before:.0f} before, {after:.0f} after, of 100.")
+
+    def enlarge(self, step: Step, contract: Contract, stage: str, name: str) -> None:
+        """Put the first layer, or the part of it that is selected, through step into a larger document.
+
+        step: returns a picture contract.scale times larger. Raises CalotypeError TOO_LARGE, BAD_RESULT.
+        """
+        source, scale = self.layers[0], contract.scale
+        box = source.box if self.selection is None else self.selection.box
+        width, height = scale * box.width, scale * box.height
+        if max(width, height) > SIDE_PX_MAX or width * height > PIXELS_MAX:
+            raise CalotypeError(
+                "TOO_LARGE",
+                f"The result would have {width} x {height} pixels, more than Calotype makes in one go "
+                f"({PIXELS_MAX // 1_000_000} megapixels). Choose a smaller scale, or select a part.",
+            )
+        size = len(source.profile)
+        shape = LayerShape(width, height, source.format, name, 0, 0, size, Place("document"))
+        target = Canvas(shape, self._allocate(f"out-{len(self.results)}", shape.total_bytes, None))
+        target.data[shape.pixel_bytes : shape.total_bytes] = source.profile
+        self.results.append(target)
+
+        def write(rows: Box, picture: Tensor) -> None:
+            band = Box(0, rows.y0 - scale * box.y0, width, rows.y1 - scale * box.y0)
+            target.enlarge(band, source, box, scale)
+            target.write(band, target, picture, None, False)
+
+        self._in_tiles(
+            box,
+            source.picture,
+            lambda picture, tile: _checked(step(picture, tile)),
+            write,
+            contract,
+            lambda fraction: self.progress(fraction, stage),
+        )
+
+    def touches(self, box: Box) -> bool:
+        """Whether anything in box is to be changed."""
+        return self.selection is None or bool(self.selection.mask(box).any())
+
+    def _in_tiles(
+        self,
+        box: Box,
+        read: Callable[[Box], Tensor],
+        run: Step,
+        write: Callable[[Box, Tensor], None],
+        contract: Contract,
+        done: Callable[[float], None],
+    ) -> None:
+        def attempt(side: int) -> None:
+            tiles.process(
+                box, read, run, write, contract.halo_px, contract.multiple, side, done, contract.scale
+            )
+
+        budget_bytes = devices.free_bytes(self.device) // 4  # the rest is for pictures and other programs
+        side = tiles.side_within(budget_bytes, contract.bytes_a_pixel)
+        self.facts["tile_px"] = tiles.with_less_memory(attempt, side)
 
 
-@lru_cache(maxsize=8)
-def network(build: Callable[[], nn.Module], contract: Contract, device: Device) -> nn.Module:
-    """The network with its trained weights on device, loaded once. Raises CalotypeError BAD_WEIGHTS."""
-    loaded = build()
-    weights.load_into(loaded, contract)
-    return device.place(loaded)
+def _checked(picture: Tensor) -> Tensor:
+    if not bool(torch.isfinite(picture.sum())):  # NaN and infinity survive a sum
+        raise CalotypeError(
+            "BAD_RESULT", "The model's result was not a number. Nothing was changed; please report it."
+        )
+    return picture.clamp(0, 1)
+
+
+def _opaque(layer: Canvas) -> NDArray[np.bool_]:
+    """(H, W): less than half transparent."""
+    alpha = layer.native[..., -1]
+    opaque: NDArray[np.bool_] = alpha > (np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1) / 2
+    return opaque
+
+
+def _bright(layer: Canvas) -> NDArray[np.bool_]:
+    """(H, W): brighter than a mid grey."""
+    bright = np.empty((layer.box.height, layer.box.width), np.bool_)
+    for y in range(0, layer.box.height, 256):
+        rows = Box(0, y, layer.box.width, min(y + 256, layer.box.height))
+        bright[rows.y0 : rows.y1] = layer.picture(rows).mean(dim=0) > 0.5
+    return bright
 
 
 def _grown(box: Box, halo: int, multiple: int, limits: Box) -> Box:

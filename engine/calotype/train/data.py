@@ -1,7 +1,8 @@
 """Photos for training: found, decoded once, cropped and flipped by a seed."""
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from calotype.train import fingerprints
+from calotype.train.fingerprints import Fingerprint
 from calotype_wire.errors import CalotypeError
 
 T = TypeVar("T")
@@ -20,34 +23,55 @@ T = TypeVar("T")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 
 
-def photos(folder: Path, side_px: int) -> list[Path]:
-    """The pictures directly in folder, in name order, whose shorter side is at least side_px.
+def listed(source: Path) -> list[Path]:
+    """The pictures directly in a folder, in name order, or those that a text file names, one a line.
 
-    Raises CalotypeError where there are none.
+    Raises CalotypeError where there is no such folder or list.
     """
-    if not folder.is_dir():
-        raise CalotypeError("BAD_DATA", f"There is no folder {folder}. Name a folder of photos with --data.")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
-    usable = [p for p in found if min(_size(p)) >= side_px]
+    if source.suffix == ".txt" and source.is_file():
+        return [Path(line) for line in source.read_text("utf-8").splitlines()]
+    if not source.is_dir():
+        raise CalotypeError("BAD_DATA", f"There is no folder {source}. Name a folder of photos with --data.")
+    return sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def photos(source: Path, side_px: int) -> list[Path]:
+    """Those listed whose shorter side is at least side_px. Raises CalotypeError where there are none."""
+    found = listed(source)
+    usable = [path for path in found if min(_size(path)) >= side_px]
     if not usable:
         raise CalotypeError(
             "BAD_DATA",
-            f"{folder} holds {len(found)} pictures and none has sides of {side_px} pixels or more. "
+            f"{source} holds {len(found)} pictures and none has sides of {side_px} pixels or more. "
             "Name a folder of larger photos with --data.",
         )
     return usable
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except OSError as error:
+        raise CalotypeError("BAD_DATA", f"{path} cannot be read. Take it out of the folder.") from error
+
+
 def _size(path: Path) -> tuple[int, int]:
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         return picture.size
 
 
 @lru_cache(maxsize=1500)  # a thousand 400 px photos, 0.7 GB; larger folders are decoded again
 def pixels(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3), sRGB-encoded."""
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         return np.asarray(picture.convert("RGB"))
+
+
+@cache
+def fingerprint(path: Path) -> Fingerprint:
+    return fingerprints.fingerprint(pixels(path))
 
 
 def crop(picture: NDArray[np.uint8], side_px: int, rng: Generator) -> NDArray[np.float32]:
@@ -79,13 +103,20 @@ def tensor(picture: NDArray[np.float32]) -> Tensor:
 class Crops(Dataset[T]):
     """An endless map-style set: sample i is the same for the same seed, whatever came before it.
 
-    make turns a crop (side, side, 3) and its Generator into one sample.
+    make turns a crop (side, side, 3) and its Generator into one sample. Raises CalotypeError BAD_DATA where
+    a photo is one of our test sets', or a copy of one: what was trained on measures nothing.
     """
 
     def __init__(
         self, folder: Path, side_px: int, seed: int, make: Callable[[NDArray[np.float32], Generator], T]
     ) -> None:
         self.paths = photos(folder, side_px)
+        for index in fingerprints.of_tests([fingerprint(path) for path in self.paths]):
+            raise CalotypeError(
+                "BAD_DATA",
+                f"{self.paths[index]} is a picture of the test sets that we measure on, so no model may be "
+                "trained on it. Take it out of the folder.",
+            )
         self.side_px = side_px
         self.seed = seed
         self.make = make
@@ -94,3 +125,15 @@ class Crops(Dataset[T]):
         rng = np.random.default_rng((self.seed, index))
         path = self.paths[int(rng.integers(len(self.paths)))]
         return self.make(crop(pixels(path), self.side_px, rng), rng)
+
+
+class Mixture(Dataset[T]):
+    """Every so many samples one of the second set, the others of the first."""
+
+    def __init__(self, first: Dataset[T], second: Dataset[T], every: int) -> None:
+        self.first = first
+        self.second = second
+        self.every = every
+
+    def __getitem__(self, index: int) -> T:
+        return (self.second if index % self.every == self.every - 1 else self.first)[index]

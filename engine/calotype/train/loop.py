@@ -1,52 +1,34 @@
 """The training loop. It knows no model: a Recipe tells it what to train, on what, and how it is judged."""
 
-import csv
-import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from statistics import fmean
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from calotype.train import checkpoint
+from calotype.train.guard import Guard
+from calotype.train.journal import Journal
+from calotype.train.processes import Alone, Processes
+from calotype.train.recipe import Batch as Batch
+from calotype.train.recipe import Pictured, Recipe, Standing, companions_of, objectives_of
+from calotype.train.turn import turn
 from calotype_wire import atomic
 from calotype_wire.errors import CalotypeError
 
 STEP_S_MAX = 20.0
 """A step that took longer slept with the computer; only so much of it counts against the minutes."""
 
-Batch = Mapping[str, Tensor]
-
-
-class Recipe(Protocol):
-    """What one model's training is made of."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-
-    def network(self) -> nn.Module: ...
-
-    def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
-        """Endless and map-style: sample i depends on the seed and i alone."""
-        ...
-
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...
-
-    def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
-        """Figures on held-out pictures. Higher 'score' is better and decides which weights are kept."""
-        ...
+ROLLBACKS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -79,74 +61,166 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     workers: int = 0,
+    processes: Processes | None = None,
 ) -> Path:
     """Train, or go on where run's checkpoint stands, and return the path of the best averaged weights.
 
-    data, held_out: folders of photos. run: folder for checkpoint, weights, log.csv and TensorBoard events.
-    workers: processes that prepare samples. The same seed, steps and device repeat a run.
+    data, held_out: folders of photos, or lists of them. run: folder for checkpoint, weights, log.csv, notes,
+    sample pictures and TensorBoard events. workers: processes that prepare samples. The same seed, steps,
+    device and number of processes repeat a run. Raises CalotypeError TRAINING_DIVERGED.
     """
-    random.seed(seed)
-    torch.manual_seed(seed)
-    run.mkdir(parents=True, exist_ok=True)
-    network = recipe.network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, avg_fn=_ease)
-    optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate, (0.9, 0.98), weight_decay=1e-4)
-    state = _resume(run / "checkpoint.safetensors", network, average, optimizer)
-    step, elapsed_s, best = int(state["step"]), float(state["elapsed_s"]), float(state["best"])
-    log = _Log(run)
-
-    samples = recipe.samples(data, seed)
-    order = _Endless(step * recipe.batch_size)
-    loader = DataLoader(samples, recipe.batch_size, sampler=order, num_workers=workers)
-    last_checkpoint = last_evaluation = time.monotonic()
-    losses: list[float] = []
-    began = time.monotonic()
-    for batch in loader:
-        progress = schedule.progress(step, elapsed_s)
-        if progress >= 1:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * schedule.rate(step, progress)
-        batch = {
-            key: value.to(device, memory_format=torch.channels_last) if value.ndim == 4 else value.to(device)
-            for key, value in batch.items()
-        }
-        with torch.autocast(device, torch.bfloat16):
-            loss = recipe.loss(network, batch)
-        if not torch.isfinite(loss):
-            raise CalotypeError(
-                "TRAINING_DIVERGED",
-                f"The loss was not a number at step {step}. Run the command again with a lower "
-                "--learning-rate: it goes on from the last checkpoint.",
-            )
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        average.update_parameters(network)
-        losses.append(loss.item())
-        step += 1
-        now = time.monotonic()
-        elapsed_s += min(now - began, STEP_S_MAX)
-        if now - last_evaluation > schedule.evaluate_s:
-            best = _evaluate(recipe, average, held_out, run, log, step, elapsed_s, losses, best)
-            losses.clear()
-            last_evaluation = time.monotonic()
-        if now - last_checkpoint > schedule.checkpoint_s:
-            _save(run / "checkpoint.safetensors", network, average, optimizer, step, elapsed_s, best)
-            last_checkpoint = time.monotonic()
-        began = time.monotonic()  # evaluations and checkpoints do not count against the minutes
-    if losses:
-        best = _evaluate(recipe, average, held_out, run, log, step, elapsed_s, losses, best)
-    _save(run / "checkpoint.safetensors", network, average, optimizer, step, elapsed_s, best)
-    log.close()
+    training = _Training(recipe, held_out, run, schedule, seed, processes or Alone(device))
+    training.learn(data, workers)
     return run / "best.safetensors"
 
 
-def best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+class _Training:
+    def __init__(
+        self,
+        recipe: Recipe,
+        held_out: Path,
+        run: Path,
+        schedule: Schedule,
+        seed: int,
+        processes: Processes,
+    ) -> None:
+        random.seed(seed)
+        torch.manual_seed(seed)
+        self.recipe, self.held_out, self.run, self.schedule = recipe, held_out, run, schedule
+        self.seed, self.processes, self.device = seed, processes, processes.device
+        network, companions = (self._place(part) for part in (recipe.network(), companions_of(recipe)))
+        objectives = objectives_of(recipe, network, companions)
+        self.turns = [turn(objective, recipe.learning_rate) for objective in objectives]
+        average = AveragedModel(network, avg_fn=_ease)
+        optimizers = [each.optimizer for each in self.turns]
+        self.parts = checkpoint.Parts(network, average, companions, optimizers)
+        self.guard = Guard()
+        self.vitals: list[dict[str, float]] = []  # since the last evaluation
+        self.file = run / "checkpoint.safetensors"
+        fresh = not self.file.exists()
+        self.state = checkpoint.State() if fresh else checkpoint.load(self.file, self.parts)
+        self.state.samples = self.state.samples or self.state.step * recipe.batch_size  # older checkpoints
+        if processes.rank == 0:
+            run.mkdir(parents=True, exist_ok=True)
+            self.journal = Journal(run, self.state)
+            if fresh:
+                self._save()  # there is always one to go back to
+
+    def _place(self, part: nn.Module) -> nn.Module:
+        return part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def learn(self, data: Path, workers: int) -> None:
+        state, batch_size = self.state, self.recipe.batch_size
+        order = _Endless(state.samples + self.processes.rank, self.processes.count)
+        samples = self.recipe.samples(data, self.seed)
+        loader = DataLoader(samples, batch_size, sampler=order, num_workers=workers)
+        evaluated_s = saved_s = state.elapsed_s
+        began = time.monotonic()
+        for batch in loader:
+            if self.schedule.progress(state.step, state.elapsed_s) >= 1:
+                break
+            trouble = self._step(batch, began)
+            if trouble:
+                self._roll_back(trouble)
+            if state.elapsed_s - evaluated_s > self.schedule.evaluate_s:
+                self._evaluate()
+                evaluated_s = state.elapsed_s
+            if state.elapsed_s - saved_s > self.schedule.checkpoint_s and self.guard.calm:
+                self._save()
+                saved_s = state.elapsed_s
+            began = time.monotonic()  # evaluations and checkpoints do not count against the minutes
+        self._evaluate()
+        self._save()
+        if self.processes.rank == 0:
+            self.journal.close()
+
+    def _step(self, batch: Batch, began: float) -> str | None:
+        """Every objective's turn on one batch. Returns what went wrong, if anything did."""
+        state = self.state
+        torch.manual_seed(self.seed + state.samples + self.processes.rank)  # losses that draw resume, too
+        rate = self.schedule.rate(state.step, self.schedule.progress(state.step, state.elapsed_s))
+        batch = {key: self._send(value) for key, value in batch.items()}
+        vitals: dict[str, float] = {}
+        for mine in self.turns:
+            for other in self.turns:
+                other.hold(still=other is not mine)
+            vitals |= mine.take(batch, self.recipe.learning_rate * rate * state.rate, self.processes)
+        self.parts.average.update_parameters(self.parts.network)
+        spent_s = min(time.monotonic() - began, STEP_S_MAX)
+        vitals = self._agreed(vitals | {"spent_s": spent_s if self.processes.rank == 0 else 0.0})
+
+        state.step += 1
+        state.samples += self.recipe.batch_size * self.processes.count
+        state.elapsed_s += vitals.pop("spent_s") * self.processes.count
+        self.vitals.append(vitals)
+        names = [each.objective.name for each in self.turns]
+        losses, gradients = ([vitals[name + end] for name in names] for end in ("", "_gradient"))
+        standing = Standing(vitals["lead"], vitals["score_made"]) if "lead" in vitals else None
+        return self.guard.trouble(losses, gradients, standing)
+
+    def _agreed(self, vitals: dict[str, float]) -> dict[str, float]:
+        """The mean over all processes, so that all of them decide alike."""
+        values = torch.tensor(list(vitals.values()), device=self.device)
+        self.processes.mean([values])
+        return dict(zip(vitals, values.tolist(), strict=True))
+
+    def _roll_back(self, trouble: str) -> None:
+        """To the last good checkpoint, at half the rate, with the samples that come next."""
+        state, step = self.state, self.state.step
+        kept = checkpoint.load(self.file, self.parts)
+        state.step = kept.step
+        self.guard.forget()
+        self.vitals.clear()
+        if state.rollbacks == ROLLBACKS_MAX:
+            state.rollbacks = 0  # whoever tries again has all of them
+            self._tell(f"Step {step}: {trouble}. Stopped after {ROLLBACKS_MAX} attempts.")
+            self._save()
+            raise CalotypeError(
+                "TRAINING_DIVERGED",
+                f"At step {step} {trouble}, and going back {ROLLBACKS_MAX} times did not help. "
+                "Look for broken photos in --data, then run the command again with a lower --learning-rate: "
+                f"it goes on from the last good checkpoint, step {state.step}.",
+            )
+        state.rollbacks += 1
+        state.rate /= 2
+        self._tell(
+            f"Step {step}: {trouble}. Back to step {state.step}, learning rate times {state.rate:g} "
+            f"({state.rollbacks} of {ROLLBACKS_MAX})."
+        )
+        self._save()
+
+    def _tell(self, sentence: str) -> None:
+        if self.processes.rank == 0:
+            self.journal.note(sentence)
+
+    def _evaluate(self) -> None:
+        if self.processes.rank != 0 or not self.vitals:
+            self.vitals.clear()
+            return
+        average, state = self.parts.average, self.state
+        average.eval()
+        with torch.inference_mode():
+            figures = self.recipe.evaluate(average.module, self.held_out)
+            if isinstance(self.recipe, Pictured):
+                self.journal.sheet(self.recipe.samples_sheet(average.module, self.held_out))
+        average.train()
+        learnt = {key: fmean(vitals[key] for vitals in self.vitals) for key in self.vitals[0]}
+        self.journal.row({"step": state.step, "elapsed_s": round(state.elapsed_s)} | learnt | figures)
+        self.vitals.clear()
+        if figures["score"] > state.best:
+            state.best = figures["score"]
+            metadata = {"name": self.recipe.name, "step": str(state.step)}
+            weights = save(checkpoint.tensors_of(average.module), metadata)
+            atomic.write(self.run / "best.safetensors", weights, 0o644)
+
+    def _save(self) -> None:
+        if self.processes.rank == 0 and self.guard.calm:
+            checkpoint.save(self.file, self.parts, self.state)
+
+    def _send(self, value: Tensor) -> Tensor:
+        if value.ndim == 4:
+            return value.to(self.device, memory_format=torch.channels_last)
+        return value.to(self.device)
 
 
 def _ease(average: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:
@@ -156,103 +230,11 @@ def _ease(average: Tensor, now: Tensor, updates: Tensor | int) -> Tensor:
 
 
 class _Endless:
-    """A sampler that counts up from first for ever."""
+    """A sampler that counts up from first for ever, by stride."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, stride: int) -> None:
         self.first = first
+        self.stride = stride
 
     def __iter__(self) -> Iterator[int]:
-        index = self.first
-        while True:
-            yield index
-            index += 1
-
-
-def _evaluate(
-    recipe: Recipe,
-    average: AveragedModel,
-    held_out: Path,
-    run: Path,
-    log: "_Log",
-    step: int,
-    elapsed_s: float,
-    losses: list[float],
-    best: float,
-) -> float:
-    average.eval()
-    with torch.inference_mode():
-        figures = recipe.evaluate(average.module, held_out)
-    average.train()
-    log.row({"step": step, "elapsed_s": round(elapsed_s), "loss": float(np.mean(losses))} | figures)
-    if figures["score"] > best:
-        metadata = {"name": recipe.name, "step": str(step)}
-        atomic.write(run / "best.safetensors", save(_tensors("", average.module), metadata), 0o644)
-    return max(best, figures["score"])
-
-
-def _tensors(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    return {prefix + k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}
-
-
-def _save(
-    path: Path,
-    network: nn.Module,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    elapsed_s: float,
-    best: float,
-) -> None:
-    tensors = _tensors("network.", network) | _tensors("average.", average)
-    for index, moments in optimizer.state_dict()["state"].items():
-        for key, value in moments.items():
-            tensors[f"optimizer.{index}.{key}"] = value.detach().cpu().contiguous()
-    state = {"step": step, "elapsed_s": elapsed_s, "best": best}
-    atomic.write(path, save(tensors, {"state": json.dumps(state)}), 0o644)
-
-
-def _resume(
-    path: Path, network: nn.Module, average: AveragedModel, optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    if not path.exists():
-        return {"step": 0, "elapsed_s": 0.0, "best": float("-inf")}
-    with safe_open(path, "pt") as file:
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 not a dict
-        state: dict[str, Any] = json.loads(file.metadata()["state"])
-    network.load_state_dict(_part(tensors, "network."))
-    average.load_state_dict(_part(tensors, "average."))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(tensors, "optimizer.").items():
-        index, field = key.split(".")
-        moments.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return state
-
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-class _Log:
-    """Each row goes to log.csv, to TensorBoard and to the screen."""
-
-    def __init__(self, run: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # two seconds to import: only when training
-
-        self.path = run / "log.csv"
-        self.board = SummaryWriter(run)
-
-    def row(self, figures: Mapping[str, float]) -> None:
-        fresh = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(figures))
-            if fresh:
-                writer.writeheader()
-            writer.writerow(figures)
-        for key, value in figures.items():
-            self.board.add_scalar(key, value, int(figures["step"]))
-        self.board.flush()
-        print(" ".join(f"{key}={value:.4g}" for key, value in figures.items()), flush=True)
-
-    def close(self) -> None:
-        self.board.close()
+        return count(self.first, self.stride)

@@ -1,5 +1,6 @@
 """Recipe of the Restorer, stage A: fidelity. Charbonnier loss and a small term on the spectrum."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from torch.utils.data import Dataset
 
 from calotype.image.metrics import psnr, ssim
 from calotype.models.restorer import BLIND, Restorer
-from calotype.train import data, degradations
-from calotype.train.loop import Batch
+from calotype.train import data, degradations, losses
+from calotype.train.recipe import Batch, Sheet
 
 
 @dataclass(frozen=True)
@@ -35,30 +36,33 @@ class RestorerRecipe:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         restored = network(batch["worn"], batch["levels"]).float()
         error = restored - batch["clean"]
-        charbonnier = torch.sqrt(error**2 + 1e-6).mean()
+        charbonnier = losses.charbonnier(restored, batch["clean"])
         spectrum = torch.view_as_real(torch.fft.rfft2(error, norm="ortho")).abs().mean()
         return charbonnier + self.spectrum_weight * spectrum
 
     def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
         """Blind, on the centre 256 px of 24 photos: noise of sigma 25, JPEG quality 10, a mixture."""
-        paths = data.photos(folder, 256)[:24]
-        figures: dict[str, float] = {}
-        device = next(network.parameters()).device
-        for name in ("noise25", "jpeg10", "mixed"):
-            gained, similar = [], []
-            for index, path in enumerate(paths):
-                clean = data.centre(data.pixels(path), 256)
-                worn = _test_wear(clean, name, np.random.default_rng(index))
-                with torch.autocast(device.type, torch.bfloat16):
-                    restored = network(
-                        data.tensor(worn)[None].to(device), torch.full((1, 3), BLIND, device=device)
-                    )
-                restored = restored.float().clamp(0, 1).cpu()
-                gained.append(psnr(restored, data.tensor(clean)[None]))
-                similar.append(ssim(restored, data.tensor(clean)[None]))
-            figures[f"psnr_{name}"] = float(np.mean(gained))
-            figures[f"ssim_{name}"] = float(np.mean(similar))
+        found: dict[str, list[float]] = {}
+        for name, _, restored, clean in trials(network, folder):
+            found.setdefault(f"psnr_{name}", []).append(psnr(restored, clean))
+            found.setdefault(f"ssim_{name}", []).append(ssim(restored, clean))
+        figures = {name: float(np.mean(values)) for name, values in found.items()}
         return figures | {"score": float(np.mean([v for k, v in figures.items() if k.startswith("psnr")]))}
+
+    def samples_sheet(self, network: nn.Module, folder: Path) -> Sheet:
+        return [(worn[0], restored[0], clean[0]) for _, worn, restored, clean in trials(network, folder, 3)]
+
+
+def trials(network: nn.Module, folder: Path, count: int = 24) -> Iterator[tuple[str, Tensor, Tensor, Tensor]]:
+    """The name of each trial, and its worn, blindly restored and clean picture: (1, 3, 256, 256), 0..1."""
+    device = next(network.parameters()).device
+    for name in ("noise25", "jpeg10", "mixed"):
+        for index, path in enumerate(data.photos(folder, 256)[:count]):
+            clean = data.centre(data.pixels(path), 256)
+            worn = data.tensor(_test_wear(clean, name, np.random.default_rng(index)))[None]
+            with torch.autocast(device.type, torch.bfloat16):
+                restored = network(worn.to(device), torch.full((1, 3), BLIND, device=device))
+            yield name, worn, restored.float().clamp(0, 1).cpu(), data.tensor(clean)[None]
 
 
 def sample(clean: NDArray[np.float32], rng: Generator) -> dict[str, Tensor]:

@@ -1,0 +1,123 @@
+"""Recipe of the Restorer, stage B: detail. From stage A's weights on, L1, perceptual and adversarial loss.
+
+Sources: the three losses and interpolation with the faithful weights, Wang et al. 2018 (ESRGAN); a U-Net
+critic with spectral norm, Wang et al. 2021 (Real-ESRGAN). Where they weigh L1 at a hundredth or at 1, the
+term that holds faces together is strong here: the result is to be mixed with stage A, not to replace it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from calotype.image.metrics import psnr
+from calotype.models import encoder, restorer, weights
+from calotype.models.discriminators import UNetDiscriminator
+from calotype.train import data, losses
+from calotype.train.recipe import Batch, Objective, Sheet, Standing
+from calotype.train.restorer import sample, trials
+
+MARGIN = 1.0
+"""A critic that holds the real so much above the made is sure."""
+
+
+@dataclass(frozen=True)
+class RestorerDetailRecipe:
+    """pixels, perceptual, adversarial: weights of the losses; 0 leaves one out, with all that it costs."""
+
+    pixels: float = 1.0
+    perceptual: float = 1.0
+    adversarial: float = 0.1
+    name: str = "restorer-detail"
+    batch_size: int = 12
+    patch_px: int = 128
+    learning_rate: float = 1e-4
+
+    def network(self) -> nn.Module:
+        network = restorer.Restorer()
+        network.load_state_dict(weights.load(restorer.CONTRACT.name))
+        return network
+
+    def companions(self) -> nn.Module:
+        return UNetDiscriminator() if self.adversarial else nn.ModuleList()
+
+    def objectives(self, network: nn.Module, companions: nn.Module) -> list[Objective]:
+        bout = _Bout(self, network, companions, self.encoder)
+        maker = Objective("loss", network, bout.make)
+        return (
+            [maker, Objective("critic", companions, bout.judge, bout.standing)]
+            if self.adversarial
+            else [maker]
+        )
+
+    def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
+        return data.Crops(folder, self.patch_px, seed, sample)
+
+    def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
+        """Perceptual distance and PSNR as of the Restorer's recipe; the score is the negative distance."""
+        device = next(network.parameters()).device
+        apart: list[float] = []
+        gained: dict[str, list[float]] = {}
+        for name, _, restored, clean in trials(network, folder):
+            distance = losses.perceptual(self.encoder(device), restored.to(device), clean.to(device))
+            apart.append(distance.item())
+            gained.setdefault(f"psnr_{name}", []).append(psnr(restored, clean))
+        figures = {name: float(np.mean(values)) for name, values in gained.items()}
+        return figures | {"distance": float(np.mean(apart)), "score": -float(np.mean(apart))}
+
+    def samples_sheet(self, network: nn.Module, folder: Path) -> Sheet:
+        return [(worn[0], restored[0], clean[0]) for _, worn, restored, clean in trials(network, folder, 3)]
+
+    def encoder(self, device: torch.device) -> nn.Module:
+        return _encoder(device)
+
+
+class _Bout:
+    """The restorer against its critic, on the same batch: what was made is made once."""
+
+    def __init__(
+        self,
+        recipe: RestorerDetailRecipe,
+        network: nn.Module,
+        critic: nn.Module,
+        encoder: Callable[[torch.device], nn.Module],
+    ) -> None:
+        self.recipe = recipe
+        self.network = network
+        self.critic = critic
+        self.encoder = encoder
+
+    def make(self, batch: Batch) -> dict[str, Tensor]:
+        made, clean = self.network(batch["worn"], batch["levels"]).float(), batch["clean"]
+        self.made = made.detach()
+        terms = {"pixels": self.recipe.pixels * (made - clean).abs().mean()}
+        if self.recipe.perceptual:
+            distance = losses.perceptual(self.encoder(made.device), made, clean)
+            terms["perceptual"] = self.recipe.perceptual * distance
+        if self.recipe.adversarial:
+            with torch.no_grad():
+                real = self.critic(clean)
+            terms["adversarial"] = self.recipe.adversarial * losses.relativistic(self.critic(made), real)
+        return terms
+
+    def judge(self, batch: Batch) -> dict[str, Tensor]:
+        real, made = self.critic(batch["clean"]).float(), self.critic(self.made).float()
+        self.opinions = real.detach(), made.detach()
+        return {"critic": losses.relativistic(real, made)}
+
+    def standing(self) -> Standing:
+        real, made = self.opinions
+        sure = torch.cat([real > made.mean() + MARGIN, made < real.mean() - MARGIN])
+        return Standing(sure.float().mean().item(), (made.mean() - real.mean()).item())
+
+
+@lru_cache(maxsize=1)
+def _encoder(device: torch.device) -> nn.Module:
+    network = encoder.Encoder()
+    network.load_state_dict(weights.load(encoder.CONTRACT.name))
+    return network.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
