@@ -21,11 +21,11 @@ import numpy as np
 from stage import (
     SEED,
     Pixels,
+    denoise,
     finish,
     header,
     photo,
     private_home,
-    restore,
     server_process,
     start,
     stop,
@@ -93,7 +93,7 @@ def _start_once() -> tuple[float, bool]:
 def _let_worker_declare() -> bool:
     """Start an engine, wait for its catalogue; whether its worker has torch."""
     client = start()
-    finish(client, restore(photo(64, 64)))
+    finish(client, denoise(photo(64, 64)))
     torch = has_torch(worker_process().pid)
     client.close()
     stop()
@@ -108,7 +108,7 @@ def has_torch(pid: int) -> bool:
 
 
 def measure_first(runs: int) -> None:
-    request = restore(photo(1000, 1000))
+    request = denoise(photo(1000, 1000))
     cold, warm = [], []
     with private_home():
         _let_worker_declare()  # the catalogue is on disk, as after an installation
@@ -119,7 +119,7 @@ def measure_first(runs: int) -> None:
         finish(client, request)
         warm = [timed(lambda: finish(client, request)) for _ in range(runs)]
         client.close()
-    print("### First result\n\nRestore on 1 megapixel RGBA, 8 bits; medians of", runs, "runs.\n")
+    print("### First result\n\nDenoise on 1 megapixel RGBA, 8 bits; medians of", runs, "runs.\n")
     rows = [
         ["cold: no engine runs", f"{median(cold):.2f}", f"{max(cold):.2f}"],
         ["warm: an engine that has done it before", f"{median(warm):.2f}", f"{max(warm):.2f}"],
@@ -139,7 +139,7 @@ def _from_nothing(request: Request) -> None:
 def measure_overhead(runs: int) -> None:
     pixels = photo(4000, 3000)
     bare = bare_model()
-    request = restore(pixels)
+    request = denoise(pixels)
     ours_s, bare_s = [], []
     with private_home():
         client = start()
@@ -152,7 +152,7 @@ def measure_overhead(runs: int) -> None:
     overhead = median(a / b for a, b in zip(ours_s, bare_s, strict=True)) - 1
     print("### Overhead over the bare model\n")
     print(
-        f"Restore on 12 megapixels, {runs} interleaved pairs. Bare: the same network, device, precision and "
+        f"Denoise on 12 megapixels, {runs} interleaved pairs. Bare: the same network, device, precision and "
         "tiling code in one process, from one numpy array of 8 bits to another. The two results differ by "
         f"at most {apart}/255.\n"
     )
@@ -177,17 +177,14 @@ def bare_model() -> Callable[[Pixels], Pixels]:
     from calotype.image import tiles
     from calotype.image.codec import Box
     from calotype.models import device as devices
+    from calotype.models import loaded
     from calotype.models.restorer import BLIND, CONTRACT, Restorer
-    from calotype.ops import task
 
-    device = devices.choose(0)
-    network = task.network(Restorer, CONTRACT, device)
-    levels = torch.full((1, 3), BLIND, device=device.name)
+    restorer = loaded.load(Restorer, CONTRACT, devices.choose(0))
+    levels = torch.full((1, 3), BLIND)
 
-    def run(picture: Tensor) -> Tensor:
-        with device.inference():
-            restored = network(device.send(picture), levels).float().cpu()
-        return restored.clamp(0, 1)  # out here, as in Task: tiles blend in place
+    def run(picture: Tensor, box: Box) -> Tensor:
+        return restorer(picture, levels).clamp(0, 1)  # out here, as in Task: tiles blend in place
 
     def bare(pixels: Pixels) -> Pixels:
         height, width = pixels.shape[:2]
@@ -211,7 +208,7 @@ def bare_model() -> Callable[[Pixels], Pixels]:
 
 
 def measure_cancel(runs: int) -> None:
-    request = restore(photo(4000, 3000))
+    request = denoise(photo(4000, 3000))
     rng = np.random.default_rng(SEED)
     with private_home():
         client = start()
@@ -223,7 +220,7 @@ def measure_cancel(runs: int) -> None:
     middle, late = median(latencies), float(np.percentile(latencies, 95))
     print("### Cancel\n")
     print(
-        f"Restore on 12 megapixels ({whole_s:.1f} s when left alone), cancelled at {len(latencies)} random "
+        f"Denoise on 12 megapixels ({whole_s:.1f} s when left alone), cancelled at {len(latencies)} random "
         "moments while tiles run: from the user's click to the answer that it is cancelled.\n"
     )
     rows = [
@@ -304,7 +301,7 @@ def measure_memory() -> None:
     growth = rests[100] / rests[12]
     print("### Memory\n")
     print(
-        "Restore, RGBA of 8 bits, a fresh engine for each size; peaks in MiB, read every 5 ms from "
+        "Denoise, RGBA of 8 bits, a fresh engine for each size; peaks in MiB, read every 5 ms from "
         "/proc/PID/status. Pictures: resident shared memory, that is the layer and its result. Rest: all "
         "else, weights and libraries included.\n"
     )
@@ -317,7 +314,7 @@ def measure_memory() -> None:
 def _memory_of(megapixels: int) -> tuple[float, Peak, Peak]:
     """Seconds, worker, server."""
     height = round((megapixels * 1e6 * 2 / 3) ** 0.5)
-    request = restore(photo(height * 3 // 2, height))
+    request = denoise(photo(height * 3 // 2, height))
     with private_home():
         client = start()
         with watched(worker_process().pid, server_process().pid) as (worker, server):

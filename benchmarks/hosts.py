@@ -26,7 +26,7 @@ from hosts import rootfs  # noqa: E402
 from hosts.gimp import Gimp  # noqa: E402
 from hosts.test_krita import TRIALS, Studio  # noqa: E402
 
-NAMES = "identity restore"
+NAMES = "identity denoise restore"
 PHASES = ("read", "send", "compute", "receive", "insert")
 
 

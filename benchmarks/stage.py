@@ -145,8 +145,8 @@ def finish(client: Client, request: Request) -> Result:
     raise RuntimeError("a job without an answer")
 
 
-def restore(pixels: Pixels) -> Request:
-    return Request("restore", [layer(pixels)])
+def denoise(pixels: Pixels) -> Request:
+    return Request("denoise", [layer(pixels)])
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -52,7 +52,7 @@ def scenario_measure() -> Iterator[Any]:
         document.setActiveNode(photo)
         for _ in range(10):
             yield
-        studio().run(document, "restore", {})
+        studio().run(document, "denoise", {})
         yield lambda document=document: studio().jobs[key_of(document)].last is not None
         began = time.perf_counter()
         studio().cancel(document)

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/restoration.py: one file a task."""
