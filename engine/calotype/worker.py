@@ -18,6 +18,7 @@ from calotype.image.selection import Selection
 from calotype.models import device as devices
 from calotype.ops import declare
 from calotype.ops.task import Task
+from calotype.version import VERSION
 from calotype_wire import places, protocol
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Buffer, Header, LayerShape
@@ -103,7 +104,7 @@ class Worker:
         task = Task(layers, selection, into_alpha, self._device, allocate, progress)
         operation.run(task)
         results: list[Any] = [canvas.shape.to_wire() for canvas in task.results]
-        facts = {"device": self._device.name, **task.facts}
+        facts = {"device": self._device.name, "version": VERSION, **task.facts}
         return {"type": "result", "layers": results, "paths": paths, "facts": facts}
 
 

@@ -331,7 +331,13 @@ def test_tiles_shrink_with_the_memory_that_is_free() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError(), RuntimeError("can't allocate memory")]
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError(),
+        RuntimeError("can't allocate memory"),
+        RuntimeError("could not create a primitive"),
+    ],
 )
 def test_when_even_small_tiles_do_not_fit_a_sentence_says_so(error: Exception) -> None:
     def attempt(side: int) -> None:

@@ -83,8 +83,7 @@ def _depth(model, depth, profile=""):
             assert whole(result) == before
         undo.trigger()
         yield lambda: names(document) == ["Photo"]
-        yield
-        assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+        yield lambda: (undo.isEnabled(), undo.text()) == undoable
         app.action("edit_redo").trigger()
         yield lambda: names(document) == ["Photo", "Identity"]
         result = document.nodeByName("Identity")
@@ -131,8 +130,7 @@ def scenario_a_layer_of_another_depth_than_the_document_comes_back_in_its_own():
     assert whole(result) == before
     undo.trigger()
     yield lambda: names(document) == ["Photo"]
-    yield
-    assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+    yield lambda: (undo.isEnabled(), undo.text()) == undoable
     app.action("edit_redo").trigger()
     yield lambda: names(document) == ["Photo", "Identity"]
     document.refreshProjection()
@@ -259,8 +257,7 @@ def scenario_what_a_transparency_mask_hides_stays_hidden():
     assert kept == wanted and kept.count(255) == 900
     undo.trigger()
     yield lambda: names(document) == ["Photo"]
-    yield
-    assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
+    yield lambda: (undo.isEnabled(), undo.text()) == undoable
 
 
 def scenario_a_filter_mask_goes_on_working_on_the_result():

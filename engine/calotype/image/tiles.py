@@ -121,5 +121,6 @@ def out_of_memory() -> CalotypeError:
 def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    text = str(error)  # torch on the CPU raises a plain RuntimeError
-    return "can't allocate memory" in text or "not enough memory" in text or "out of memory" in text
+    text = str(error)  # torch on the CPU raises a plain RuntimeError; the last phrase is oneDNN's
+    phrases = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
+    return any(phrase in text for phrase in phrases)

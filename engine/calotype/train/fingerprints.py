@@ -23,7 +23,8 @@ SIDE = 16
 
 ALIKE_BITS = 32
 """Of 1,265 copies at 256 px and JPEG quality 82 one differs in 33 bits, all others in fewer; of our training
-photos the one nearest to a test picture in 63. Unlike photos are so near only where both are almost plain."""
+photos the one nearest to a test picture in 63. What else is so near: nearly plain pictures, and portraits of
+one series before one wall."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,11 @@
 """Recipe of the Restorer, stage B: detail. From stage A's weights on, L1, perceptual and adversarial loss.
 
 Sources: the three losses and interpolation with the faithful weights, Wang et al. 2018 (ESRGAN); a U-Net
-critic with spectral norm, Wang et al. 2021 (Real-ESRGAN). Where they weigh L1 at a hundredth or at 1, the
-term that holds faces together is strong here: the result is to be mixed with stage A, not to replace it.
+critic with spectral norm, Wang et al. 2021 (Real-ESRGAN).
+
+The weights keep faces as they are: measured on stage A's results, after 150 steps of the critic, the
+gradients on the picture are 1 (pixels) to 2-8 (perceptual) to 0.2-2 (adversarial). At a perceptual weight of
+1, as in Real-ESRGAN, it would be 10-40 to 1: our features differ more than VGG's where little is to be seen.
 """
 
 from collections.abc import Callable
@@ -31,7 +34,7 @@ class RestorerDetailRecipe:
     """pixels, perceptual, adversarial: weights of the losses; 0 leaves one out, with all that it costs."""
 
     pixels: float = 1.0
-    perceptual: float = 1.0
+    perceptual: float = 0.2
     adversarial: float = 0.1
     name: str = "restorer-detail"
     batch_size: int = 12
