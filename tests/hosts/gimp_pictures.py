@@ -45,7 +45,7 @@ def take(screen: Screen) -> None:
     screen.key("ctrl+shift+j")  # fit into the window
     time.sleep(1)
     screen.point_at("Restore")
-    keep(screen, "menu", (400, 20, 840, 540))
+    keep(screen, "menu", (400, 20, 840, 680))
     screen.key("Return")
     screen.window("^Restore$")
     time.sleep(1)
