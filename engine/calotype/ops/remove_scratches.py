@@ -73,6 +73,7 @@ class RemoveScratches:
 
 def find(task: Task, sensitivity: float, until: float) -> NDArray[np.bool_]:
     """Where the first layer is damaged, (H, W). until: the progress that this takes."""
+    threshold = min(max(1 - sensitivity / 100, 0.02), 0.98)
     detector = loaded.load(Detector, CONTRACT, task.device)
     whole = task.layers[0].box
     factor = max(1, round(max(whole.width, whole.height) / SEEN_PX))
@@ -80,16 +81,15 @@ def find(task: Task, sensitivity: float, until: float) -> NDArray[np.bool_]:
     def look(picture: Tensor, box: Box) -> Tensor:
         height, width = picture.shape[1:]
         if not task.touches(box):
-            return torch.zeros(1, height, width)
+            return torch.full((1, height, width), -1.0)
         found = torch.sigmoid(detector(picture))
         if factor > 1:
             small = adaptive_avg_pool2d(picture, (-(-height // factor), -(-width // factor)))
             again = torch.sigmoid(detector(small))
             found = torch.maximum(found, interpolate(again[None], (height, width), mode="bilinear")[0])
-        return found
+        return found - threshold
 
-    threshold = min(max(1 - sensitivity / 100, 0.02), 0.98)
-    found = task.survey(look, CONTRACT, "Looking for scratches", until) > threshold
+    found = task.survey(look, CONTRACT, "Looking for scratches", until)
     for _ in range(factor):  # their soft edges, too
         found = _wider(found)
     return found

@@ -130,15 +130,18 @@ class Task:
         mask[top : top + part.shape[0], left : left + part.shape[1]] = part
         return mask
 
-    def survey(self, step: Step, contract: Contract, stage: str, until: float) -> NDArray[np.float32]:
-        """What step, which returns one channel, makes of the selected part; (H, W), 0 outside of it."""
+    def survey(self, step: Step, contract: Contract, stage: str, until: float) -> NDArray[np.bool_]:
+        """Where in the selected part of the first layer step, which returns one channel, is above 0; (H, W).
+
+        until: the progress that this takes.
+        """
         source = self.layers[0]
-        found = np.zeros((source.box.height, source.box.width), np.float32)
+        found = np.zeros((source.box.height, source.box.width), np.bool_)
         box = source.box if self.selection is None else self.selection.box
         around = _grown(box, contract.halo_px, contract.multiple, source.box)
 
         def write(rows: Box, values: Tensor) -> None:
-            found[rows.y0 : rows.y1, rows.x0 : rows.x1] = values[0]
+            found[rows.y0 : rows.y1, rows.x0 : rows.x1] = values[0] > 0
 
         self._in_tiles(
             around, source.picture, step, write, contract, lambda f: self.progress(until * f, stage)
