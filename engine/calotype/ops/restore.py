@@ -26,7 +26,7 @@ class Preset:
     tone: float
 
 
-PRESETS = {"gentle": Preset(4, 60, 50), "standard": Preset(10, 90, 80), "strong": Preset(35, 100, 100)}
+PRESETS = {"gentle": Preset(6, 60, 50), "standard": Preset(15, 90, 80), "strong": Preset(40, 100, 100)}
 
 
 @operation(
