@@ -11,6 +11,7 @@ ENGINE = Path(__file__).parents[1] / "engine"
 LEVELS = [
     {"cli", "__main__", "demo", "serve"},
     {"server"},
+    {"jobs"},
     {"submission", "workers", "scheduler", "frontend", "catalogue"},
     {"worker"},
     {"ops"},
@@ -102,6 +103,7 @@ def test_a_plugin_knows_no_operation_by_name(folder: str, path: Path) -> None:
 SERVER_SIDE = [
     "serve.py",
     "server.py",
+    "jobs.py",
     "frontend.py",
     "workers.py",
     "scheduler.py",

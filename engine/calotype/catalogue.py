@@ -35,8 +35,9 @@ def load_cached() -> list[params.Operation] | None:
         return None
 
 
-def save_cached(operations: list[params.Operation]) -> None:
-    wire = {"fingerprint": fingerprint(), "operations": [operation.to_wire() for operation in operations]}
+def save_cached(operations: list[params.Operation], fingerprint: str) -> None:
+    """fingerprint: taken before they were declared."""
+    wire = {"fingerprint": fingerprint, "operations": [operation.to_wire() for operation in operations]}
     try:
         atomic.write(places.catalogue_file(), json.dumps(wire, indent=1).encode(), 0o644)
     except OSError:

@@ -73,8 +73,9 @@ def _discovered() -> list[params.Operation]:
     from calotype import ops
     from calotype.ops import declare
 
+    fingerprint = catalogue.fingerprint()
     ops.discover()
-    catalogue.save_cached(declare.declared())
+    catalogue.save_cached(declare.declared(), fingerprint)
     return declare.declared()
 
 

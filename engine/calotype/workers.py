@@ -11,7 +11,7 @@ from typing import Any
 
 import zmq
 
-from calotype import frontend
+from calotype import catalogue, frontend
 from calotype_wire import places, protocol
 from calotype_wire.errors import CalotypeError
 
@@ -23,13 +23,18 @@ STARTS_MAX = 3
 
 
 class Worker:
-    """One process on one device. state: 'starting', 'idle', 'busy'. serial: of the job that it runs."""
+    """One process on one device.
+
+    state: 'starting', 'idle', 'busy'. serial: of the job that it runs. catalogue: fingerprint of what it
+    declares, taken before it starts, so that what is added meanwhile is noticed as new.
+    """
 
     def __init__(
         self, socket: "zmq.Socket[bytes]", endpoint: str, token: str, device: int, generation: int
     ) -> None:
         self.name = f"worker-{device}.{generation}"
         self.device = device
+        self.catalogue = catalogue.fingerprint()
         self.state = "starting"
         self.serial: int | None = None
         self.heard_at = self.idle_since = time.monotonic()

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from calotype_wire import connection, launch, places
-from calotype_wire.client import Client, Failed, Progress, Request
+from calotype_wire.client import Catalogue, Client, Failed, Progress, Request
 from calotype_wire.errors import CalotypeError
 from conftest import Engine, answer, events_until, fail, layer, noise, run, wait_for
 
@@ -122,12 +122,14 @@ def test_an_editor_that_slept_does_not_blame_the_engine(start) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1]); from conftest import *\n"
         "c = connect(connection.load(places.connection_file()), 'sleeper')\n"
+        "print('connected', flush=True)\n"
         "j = c.submit(Request('slow', [layer(noise(40, 40))], {'steps': 100, 'step_ms': 20}))\n"
         "print(type(answer(c, j, 1000)).__name__)\n"
     )
     tests = str(Path(__file__).parents[1])
     editor = subprocess.Popen([sys.executable, "-c", code, tests], stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: "hello from sleeper" in places.log_file().read_text())
+    assert editor.stdout is not None
+    assert editor.stdout.readline() == "connected\n"
     editor.send_signal(signal.SIGSTOP)
     time.sleep(5)
     editor.send_signal(signal.SIGCONT)
@@ -361,3 +363,34 @@ def test_no_timer_of_engine_or_wire_looks_at_the_wall_clock() -> None:
     source = Path(__file__).parents[2] / "engine"
     guilty = [path.name for path in source.rglob("*.py") if "time.time()" in path.read_text()]
     assert guilty == []
+
+
+LATE = """
+from dataclasses import dataclass
+from pathlib import Path
+from calotype.ops.declare import operation
+
+if "{name}" == "early":
+    Path(__file__).with_name("late.py").write_text({late!r})
+
+@operation("{name}", "Does nothing.")
+@dataclass(frozen=True)
+class {name}:
+    def run(self, task):
+        task.copy(task.layers[0], "{name}")
+"""
+
+
+def test_what_is_added_while_a_worker_starts_is_offered(
+    start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "more"
+    folder.mkdir()
+    late = LATE.format(name="late", late="")
+    (folder / "early.py").write_text(LATE.format(name="early", late=late))
+    monkeypatch.setenv("CALOTYPE_OPERATIONS", str(folder))
+    client = start().client()
+    client.ask_catalogue()
+    offered = {operation.name for operation in events_until(client, Catalogue, 60).operations}
+    client.close()
+    assert {"early", "late"} <= offered
