@@ -3,10 +3,32 @@
 from krita_stage import *
 
 
+def undo_entry():
+    undo = app.action("edit_undo")
+    return undo.isEnabled(), undo.text()
+
+
+def undone(document, photo, left, entry):
+    """One undo leaves the layers in left, photo as it is, and the menu's entry from before the filter."""
+    before = whole(photo)
+    app.action("edit_undo").trigger()
+    yield lambda: names(document) == left
+    yield lambda: undo_entry() == entry
+    assert whole(photo) == before
+
+
+def undone_and_redone(document, photo, left, entry):
+    """After undone() one redo brings all layers back."""
+    there = names(document)
+    yield from undone(document, photo, left, entry)
+    app.action("edit_redo").trigger()
+    yield lambda: names(document) == there
+
+
 def scenario_a_menu_entry_gives_a_new_layer_above_and_one_undo_takes_it_away():
     document, photo = opened()
     yield settled(document, photo)
-    before = whole(photo)
+    before, entry = whole(photo), undo_entry()
     app.action("calotype_invert").trigger()
     assert key_of(document) in studio().jobs, studio().outcomes
     yield ran(document)
@@ -16,11 +38,7 @@ def scenario_a_menu_entry_gives_a_new_layer_above_and_one_undo_takes_it_away():
     result = document.nodeByName("Inverted")
     assert whole(result) == inverted(before)
     assert whole(photo) == before
-    app.action("edit_undo").trigger()
-    yield lambda: names(document) == ["Photo"]
-    assert whole(photo) == before
-    app.action("edit_redo").trigger()
-    yield lambda: names(document) == ["Photo", "Inverted"]
+    yield from undone_and_redone(document, photo, ["Photo"], entry)
     assert whole(document.nodeByName("Inverted")) == inverted(before)
 
 
@@ -72,20 +90,16 @@ def _depth(model, depth, profile=""):
     def scenario():
         document, photo = opened(model, depth, profile)
         yield settled(document, photo)
-        before, space, undo = whole(photo), Space.of(photo), app.action("edit_undo")
-        undoable = undo.isEnabled(), undo.text()
+        before, space, entry = whole(photo), Space.of(photo), undo_entry()
         studio().run(document, "identity", {})
         yield ran(document)
         assert sentences(document)[0] is False, sentences(document)
+        assert names(document) == ["Photo", "Identity"]
         result = document.nodeByName("Identity")
         assert Space.of(result) == space.travelling, Space.of(result)
         if space.travelling == space:
             assert whole(result) == before
-        undo.trigger()
-        yield lambda: names(document) == ["Photo"]
-        yield lambda: (undo.isEnabled(), undo.text()) == undoable
-        app.action("edit_redo").trigger()
-        yield lambda: names(document) == ["Photo", "Identity"]
+        yield from undone_and_redone(document, photo, ["Photo"], entry)
         result = document.nodeByName("Identity")
         studio().run(document, "invert", {})
         yield ran(document)
@@ -121,18 +135,14 @@ def scenario_a_layer_of_another_depth_than_the_document_comes_back_in_its_own():
     yield settled(document, photo)
     photo.setColorSpace("GRAYA", "U8", "Gray-D50-elle-V2-srgbtrc.icc")
     yield
-    before, undo = whole(photo), app.action("edit_undo")
-    undoable = undo.isEnabled(), undo.text()
+    before, entry = whole(photo), undo_entry()
     studio().run(document, "identity", {})
     yield ran(document)
+    assert names(document) == ["Photo", "Identity"]
     result = document.nodeByName("Identity")
     assert Space.of(result) == Space("GRAYA", "U8", "Gray-D50-elle-V2-srgbtrc.icc"), Space.of(result)
     assert whole(result) == before
-    undo.trigger()
-    yield lambda: names(document) == ["Photo"]
-    yield lambda: (undo.isEnabled(), undo.text()) == undoable
-    app.action("edit_redo").trigger()
-    yield lambda: names(document) == ["Photo", "Identity"]
+    yield from undone_and_redone(document, photo, ["Photo"], entry)
     document.refreshProjection()
     document.waitForDone()
     assert whole(document.nodeByName("Identity")) == before
@@ -192,8 +202,7 @@ def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
     document.rootNode().addChildNode(other, photo)
     yield settled(document, photo)
     values = {"other": other.uniqueId(), "colours": ["#102030", "#405060"], "path": "a b.txt", "look": "x"}
-    count, undo = len(app.documents()), app.action("edit_undo")
-    undoable = undo.isEnabled(), undo.text()
+    count, entry = len(app.documents()), undo_entry()
     studio().run(document, "parts", values)
     yield ran(document)
     failed, said = sentences(document)
@@ -219,12 +228,7 @@ def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
     app.setActiveDocument(document)
     yield lambda: app.activeDocument() == document
     yield
-    undo.trigger()
-    yield lambda: names(document) == ["Photo", "Other"]
-    yield
-    assert (undo.isEnabled(), undo.text()) == undoable, undo.text()
-    app.action("edit_redo").trigger()
-    yield lambda: names(document) == ["Photo", "Parts", "Other"]
+    yield from undone_and_redone(document, photo, ["Photo", "Other"], entry)
     second = document.nodeByName("Second")
     second.setVisible(True)
     second.setPixelData(bytes([9, 9, 9, 255]), 8, 8, 1, 1)
@@ -244,8 +248,7 @@ def scenario_what_a_transparency_mask_hides_stays_hidden():
     for _ in range(10):
         yield
     yield settled(document, photo)
-    undo = app.action("edit_undo")
-    undoable = undo.isEnabled(), undo.text()
+    entry = undo_entry()
     studio().run(document, "invert", {})
     yield ran(document)
     assert sentences(document)[0] is False, sentences(document)
@@ -255,9 +258,7 @@ def scenario_what_a_transparency_mask_hides_stays_hidden():
     assert copy.type() == "transparencymask"
     kept, wanted = (bytes(m.selection().pixelData(0, 0, WIDTH, HEIGHT)) for m in (copy, mask))
     assert kept == wanted and kept.count(255) == 900
-    undo.trigger()
-    yield lambda: names(document) == ["Photo"]
-    yield lambda: (undo.isEnabled(), undo.text()) == undoable
+    yield from undone(document, photo, ["Photo"], entry)
 
 
 def scenario_a_filter_mask_goes_on_working_on_the_result():
@@ -317,11 +318,10 @@ def scenario_reading_leaves_no_trace():
     for _ in range(5):
         yield
     assert not document.modified()
-    undo = app.action("edit_undo")
-    before = undo.isEnabled(), undo.text()
+    before = undo_entry()
     reading.active(document)
     for _ in range(5):
         yield
-    assert (undo.isEnabled(), undo.text()) == before, undo.text()
+    assert undo_entry() == before, undo_entry()
     assert not document.modified()
     assert names(document) == ["Photo"]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, pad
 
 RELAXATIONS = 40
-"""On each level; more changes no filled pixel by 2/255 (test_pictures.py)."""
+"""On each level; more changes no filled pixel by 2/255 (test_fill.py)."""
 
 
 def membrane(picture: Tensor, mask: Tensor) -> Tensor:

@@ -8,16 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calotype_setup import kritarc
-
-SETTINGS = b"""AllowLCMSOptimization=true
-favoritePresets=b)_Basic-5_Size,\xff\xfe
-
-[hsxColorSlider]
-hsxColorSlider=true
-
-[python]
-enable_ten_brushes=true
-"""
+from installation.homes import SETTINGS
 
 
 def test_one_line_is_added_and_nothing_else_changes():

@@ -5,7 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +14,11 @@ import pytest
 import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from strangers import model, network, saved, step
 
 from calotype.community import cards, probe, shelf
 from calotype.models.compact import Compact
 from calotype_wire.errors import CalotypeError
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CALOTYPE_HOME", str(tmp_path / "Zoë's home"))
-    return tmp_path / "Zoë's home"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_of_a_canary(tmp_path: Path) -> Iterator[None]:
-    yield
-    assert not (tmp_path / "canary").exists()
-
-
-# ---- strangers
+from community.strangers import model, network, saved, step
 
 
 def refusal(data: bytes) -> str:

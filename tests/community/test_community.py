@@ -3,34 +3,33 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from strangers import CPU, FREE, added, expected, kept, model, network, picture, saved, sharpening, step
 
 from calotype import catalogue
 from calotype.community import cards, licences, probe, running, shelf
 from calotype.models.compact import Compact
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
+from community.strangers import (
+    CPU,
+    FREE,
+    added,
+    expected,
+    kept,
+    model,
+    network,
+    picture,
+    saved,
+    sharpening,
+    step,
+)
 from conftest import fail, layer, noise, run
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CALOTYPE_HOME", str(tmp_path / "Zoë's home"))
-    return tmp_path / "Zoë's home"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_of_a_canary(tmp_path: Path) -> Iterator[None]:
-    yield
-    assert not (tmp_path / "canary").exists()
-
 
 # ---- what works
 

@@ -1,0 +1,1 @@
+"""Tests of install.py, and of what it does to editors."""
