@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import http.client
@@ -36,14 +37,13 @@ def build(folder: Path, project: list[str], log: Path) -> str:
     if shutil.disk_usage(log.parent).free < needed_gb * 10**9:
         sentence = f"The disk is too full: {folder.parent} needs {needed_gb} GB. Free some space, or set "
         raise CalotypeError("NO_SPACE", sentence + "CALOTYPE_HOME to a folder on another disk.")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         python = create(folder, log)
         size = "3 GB" if nvidia() else "200 MB"
         pip(python, log, f"PyTorch {TORCH}, about {size} to download", torch_arguments(python))
         pip(python, log, "Calotype and its libraries, about 60 MB to download", project)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        undo.pop_all()
     shutil.rmtree(folder / "tmp")
     return python
 

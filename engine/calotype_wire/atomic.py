@@ -1,5 +1,6 @@
 """Files that are old or new, never torn."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Union
@@ -13,10 +14,8 @@ def write(path: Path, data: Union[bytes, memoryview], mode: int = 0o600) -> None
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    try:
+    with contextlib.suppress(FileNotFoundError):
         temporary.unlink()  # of a process with our number that died here
-    except FileNotFoundError:
-        pass
     try:
         handle = os.open(temporary, flags, mode)
         with os.fdopen(handle, "wb") as file:
@@ -24,12 +23,9 @@ def write(path: Path, data: Union[bytes, memoryview], mode: int = 0o600) -> None
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        try:
-            temporary.unlink()
-        except OSError:
-            pass
-        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()  # there only where something failed
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:

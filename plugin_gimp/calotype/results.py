@@ -1,6 +1,7 @@
 """Results become layers, groups, masks and documents; in the image, one step of undo."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pixels
@@ -52,10 +53,11 @@ def insert(source: Source, layers: Sequence[Layer], record: Record, on_screen: b
     _check_still_there(source)
     pieces: list[_Piece] = []
     documents: list[Gimp.Image] = []
-    try:
+    with ExitStack() as undo:
         for layer in layers:
             if layer.place.kind == "document":
                 documents.append(_document(source, layer, record))
+                undo.callback(documents[-1].delete)
             elif layer.place.kind == "mask" and pieces:
                 _add_mask(pieces[-1].layer, layer)
             else:
@@ -65,10 +67,7 @@ def insert(source: Source, layers: Sequence[Layer], record: Record, on_screen: b
                 pieces.append(_Piece(made, layer.place.group))
         _check_still_there(source)
         _insert(source, pieces)
-    except BaseException:
-        for document in documents:
-            document.delete()
-        raise
+        undo.pop_all()
     if on_screen:
         for document in documents:
             Gimp.Display.new(document)
