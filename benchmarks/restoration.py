@@ -2,8 +2,8 @@
 
     python benchmarks/restoration.py --data DIR [--limit N] [--task noise25,jpeg10,upscale,...] [--float32]
 
-DIR holds testsets/cbsd68, kodak24 and set14. Needs the extra 'benchmarks'. Prints Markdown for
-docs/benchmarks.md.
+DIR holds testsets/cbsd68, kodak24 and set14, and photos-val. Needs the extra 'benchmarks'. Prints
+Markdown for docs/benchmarks.md.
 """
 
 import argparse
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cv2
 import torch
-from restoring import noise, old_photos, scratches, upscaling
+from restoring import noise, old_photos, scratches, tints, upscaling
 from stage import header
 
-PARTS = {"upscale": upscaling.run, "scratches": scratches.run, "old": old_photos.run}
+PARTS = {"upscale": upscaling.run, "scratches": scratches.run, "old": old_photos.run, "tint": tints.run}
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ class Score:
     def add(self, clean: Floats, result: Floats, seconds: float) -> None:
         a, b = batched(clean), batched(result)
         self.psnr_db.append(psnr(a, b))
-        self.ssim.append(ssim(a, b))
+        self.ssim.append(ssim(a, b).item())
         self.seconds += seconds
         self.megapixels += clean.shape[0] * clean.shape[1] / 1e6
 

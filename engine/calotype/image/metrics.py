@@ -29,8 +29,8 @@ def luma_psnr(a: Tensor, b: Tensor, rim_px: int) -> float:
     return psnr(a, b)
 
 
-def ssim(a: Tensor, b: Tensor) -> float:
-    """Mean structural similarity, -1..1, per channel, valid windows only.
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Mean structural similarity, -1..1, per channel, valid windows only; differentiable.
 
     a, b: (B, C, H, W), 0..1, sides >= 11. Source: Wang et al. 2004, Gaussian window 11, sigma 1.5,
     K = (0.01, 0.03). Raises ValueError on unequal shapes or sides below 11.
@@ -38,25 +38,21 @@ def ssim(a: Tensor, b: Tensor) -> float:
     _same_shape(a, b)
     if a.ndim != 4 or min(a.shape[-2:]) < 11:
         raise ValueError("ssim needs (B, C, H, W) with sides of at least 11 pixels")
-    channels = a.shape[1]
-    offsets = torch.arange(11, dtype=torch.float32) - 5
-    gauss = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    gauss /= gauss.sum()
+    offsets = torch.arange(11, dtype=torch.float32, device=a.device) - 5
+    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    window = (window / window.sum()).expand(a.shape[1], 1, 1, 11)
 
     def blur(x: Tensor) -> Tensor:
-        x = conv2d(x, gauss.view(1, 1, 1, 11).expand(channels, 1, 1, 11), groups=channels)
-        return conv2d(x, gauss.view(1, 1, 11, 1).expand(channels, 1, 11, 1), groups=channels)
+        return conv2d(conv2d(x, window, groups=len(window)), window.mT, groups=len(window))
 
     a, b = a.float(), b.float()
-    mean_a, mean_b = blur(a), blur(b)
-    var_a = blur(a * a) - mean_a**2
-    var_b = blur(b * b) - mean_b**2
-    covariance = blur(a * b) - mean_a * mean_b
+    with torch.autocast(a.device.type, enabled=False):  # the variances are small differences
+        mean_a, mean_b = blur(a), blur(b)
+        var_a, var_b = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2
+        covariance = blur(a * b) - mean_a * mean_b
     c1, c2 = 0.01**2, 0.03**2
-    score = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)) / (
-        (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    )
-    return float(score.mean())
+    alike = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    return (alike / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
 
 
 def f1(found: Tensor, truth: Tensor, tolerance_px: int) -> float:

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
+from calotype.image.colour import LUMA
 from calotype.train import defects, degradations
 from calotype.train.degradations import Array
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 UNTOUCHED = 0.1
 """Share of training pictures that did not fade: what is well must be left alone."""
 
 
 def grey(picture: Array) -> Array:
-    return np.repeat((picture @ _LUMA)[..., None], 3, axis=2)
+    return np.repeat((picture @ LUMA.numpy())[..., None], 3, axis=2)
 
 
 def fade(picture: Array, rng: Generator, severity: float | None = None) -> Array:
@@ -34,27 +35,31 @@ def fade(picture: Array, rng: Generator, severity: float | None = None) -> Array
     faded = picture.clip(1e-3, 1)
     warm = np.array([0.3, 0.6, 1.0]) if rng.random() < 0.7 else rng.uniform(0.2, 1.0, 3)
     dyes = 1 - strength * rng.uniform(0.0, 0.6, 3)  # a power below 1 is a dye that fades
-    faded = faded ** (dyes * 2 ** (strength * rng.normal(0, 0.35)))
-    faded = faded + (grey(faded) - faded) * (strength * rng.uniform(0.0, 0.6))
+    faded = faded ** _single(dyes * 2 ** (strength * rng.normal(0, 0.35)))
+    faded = faded + (grey(faded) - faded) * _single(strength * rng.uniform(0.0, 0.6))
     black = strength * (rng.uniform(0.0, 0.2) + rng.uniform(0, 0.08, 3))
     white = 1 - strength * (rng.uniform(0.0, 0.15) + rng.uniform(0.0, 0.35) * warm)
-    faded = black + (white - black).clip(0.25, 1) * faded
+    faded = _single(black) + _single((white - black).clip(0.25, 1)) * faded
     if rng.random() < 0.6:  # unevenly
-        share = 1 - strength * rng.uniform(0, 0.6) * _smooth(picture.shape, rng)
+        share = 1 - _single(strength * rng.uniform(0, 0.6)) * _smooth(picture.shape, rng)
         faded = picture + (faded - picture) * share
     if rng.random() < 0.4:  # a vignette, or light that fell in at the edges
         y, x = np.mgrid[-1 : 1 : picture.shape[0] * 1j, -1 : 1 : picture.shape[1] * 1j]
         rim = (np.hypot(x, y) / np.sqrt(2)) ** rng.uniform(1.5, 4)
-        end = rng.uniform(0.0, 0.3) if rng.random() < 0.7 else rng.uniform(0.8, 1.0)
-        faded = faded + (end - faded) * (strength * rng.uniform(0.1, 0.5) * rim[..., None])
-    return faded.clip(0, 1).astype(np.float32)
+        end = _single(rng.uniform(0.0, 0.3) if rng.random() < 0.7 else rng.uniform(0.8, 1.0))
+        faded = faded + (end - faded) * _single(strength * rng.uniform(0.1, 0.5) * rim[..., None])
+    return faded.clip(0, 1)
 
 
 def tint(picture: Array, rng: Generator) -> Array:
     """A grey picture in the brown of a sepia print or in the yellow of old paper."""
-    light = np.array([1.0, rng.uniform(0.9, 0.99), rng.uniform(0.7, 0.95)])
+    light = np.array([1.0, rng.uniform(0.82, 0.99), rng.uniform(0.5, 0.95)])
     power = np.array([1.0, rng.uniform(1.0, 1.25), rng.uniform(1.0, 1.6)])
-    return (light * picture.clip(0, 1) ** power).astype(np.float32)
+    return _single(light) * np.power(picture.clip(0, 1), _single(power), dtype=np.float32)
+
+
+def _single(value: NDArray[np.float64] | float) -> Array:
+    return np.asarray(value, np.float32)
 
 
 def old_photo(picture: Array, rng: Generator, overlays: list[Path]) -> tuple[Array, Array]:

@@ -104,7 +104,9 @@ def sample(clean: NDArray[np.float32], rng: Generator, overlays: list[Path]) -> 
         sigma = rng.uniform(0.3, 0.9)
         worn = degradations.convolve(worn, degradations.gaussian_kernel(sigma, sigma, 0.0))
     if rng.random() < 0.6:
-        worn = degradations.film_grain(worn, rng.uniform(1, 11), rng.uniform(0.4, 1.2), rng)
+        worn = degradations.film_grain(worn, rng.uniform(1, 20), rng.uniform(0.4, 1.2), rng)
+    if rng.random() < 0.3:
+        worn = degradations.gaussian_noise(worn, rng.uniform(2, 12), rng)
     if rng.random() < 0.4:
         worn = degradations.jpeg(worn, int(rng.integers(40, 96)))
     return {"worn": data.tensor(degradations.to_8_bit(worn)), "mask": torch.from_numpy(mask)[None]}

@@ -145,7 +145,7 @@ def statistics(picture: Array) -> Tensor:
 
 def measures(clean: Array, picture: Array) -> tuple[float, float, float]:
     a, b = data.tensor(clean)[None], data.tensor(picture)[None]
-    return psnr(a, b), ssim(a, b), gmsd(a, b)
+    return psnr(a, b), ssim(a, b).item(), gmsd(a, b)
 
 
 def gmsd(a: Tensor, b: Tensor) -> float:

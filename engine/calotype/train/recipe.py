@@ -57,13 +57,16 @@ class Objective:
     """A loss, and the networks whose parameters an optimiser of its own moves to lower it.
 
     name: of the sum, in the log. parts: holds those networks. loss: named terms of a batch; their sum is
-    lowered. standing: of a critic, after its loss was taken.
+    lowered. standing: of a critic, after its loss was taken. rate: factor on the recipe's learning rate.
+    betas: of Adam.
     """
 
     name: str
     parts: nn.Module
     loss: Callable[[Batch], Mapping[str, Tensor]]
     standing: Callable[[], Standing] | None = None
+    rate: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.98)
 
 
 @runtime_checkable

@@ -45,7 +45,7 @@ class RestorerRecipe:
         found: dict[str, list[float]] = {}
         for name, _, restored, clean in trials(network, folder):
             found.setdefault(f"psnr_{name}", []).append(psnr(restored, clean))
-            found.setdefault(f"ssim_{name}", []).append(ssim(restored, clean))
+            found.setdefault(f"ssim_{name}", []).append(ssim(restored, clean).item())
         figures = {name: float(np.mean(values)) for name, values in found.items()}
         return figures | {"score": float(np.mean([v for k, v in figures.items() if k.startswith("psnr")]))}
 

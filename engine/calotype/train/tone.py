@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from calotype.image import colour
 from calotype.image.metrics import psnr
 from calotype.models import tone
-from calotype.train import ageing, data, degradations
+from calotype.train import ageing, data, degradations, losses
 from calotype.train.recipe import Batch
 
 
@@ -44,13 +44,11 @@ class ToneRecipe:
         toned = tone.apply(grid, worn)
         shown = toned.clamp(0, 1)
         lab = (colour.lab(shown) - colour.lab(clean)).abs().mean()
-        # in one dimension the earth mover's distance is that of the sorted values
-        histograms = (shown.flatten(2).sort().values - clean.flatten(2).sort().values).abs().mean()
         smooth = sum(grid.diff(dim=axis).square().mean() for axis in (2, 3, 4))
         return (
             (toned - clean).abs().mean()
             + self.lab_weight * lab
-            + self.histogram_weight * histograms
+            + self.histogram_weight * losses.histogram_distance(shown, clean)
             + self.smooth_weight * smooth
         )
 
@@ -87,5 +85,5 @@ def sample(clean: NDArray[np.float32], rng: Generator) -> dict[str, Tensor]:
     if rng.random() >= ageing.UNTOUCHED:
         worn = ageing.fade(worn, rng)
     if rng.random() < 0.5:
-        worn = degradations.gaussian_noise(worn, rng.uniform(1, 20), rng)
+        worn = degradations.gaussian_noise(worn, rng.uniform(1, 15), rng)
     return {"clean": data.tensor(clean), "worn": data.tensor(degradations.to_8_bit(worn))}

@@ -24,7 +24,7 @@ class Turn:
         """Move the parameters by one step. Returns terms, their sum, the gradient's norm, the standing."""
         objective = self.objective
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * objective.rate
         with torch.autocast(torch.device(processes.device).type, torch.bfloat16):
             terms = {key: term.float() for key, term in objective.loss(batch).items()}
         loss = torch.stack(list(terms.values())).sum()
@@ -43,5 +43,5 @@ class Turn:
 def turn(objective: Objective, learning_rate: float) -> Turn:
     """AdamW on what can be trained of the objective's parts."""
     parameters = [parameter for parameter in objective.parts.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, learning_rate, (0.9, 0.98), weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(parameters, learning_rate, objective.betas, weight_decay=1e-4)
     return Turn(objective, parameters, optimizer)
