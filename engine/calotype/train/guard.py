@@ -3,7 +3,8 @@
 Sources: a loss far above its running median as the sign of divergence, and going back to a checkpoint with
 other data, Chowdhery et al. 2022 (PaLM, 5.1); a critic that is sure of all real pictures as the sign that
 adversarial training is lost, Karras et al. 2020 (ADA: the heuristic r_t = E[sign(D)] -> 1), here with a
-margin, and only while its opinion of what the network makes still falls.
+margin, and only while its opinion of what the network makes still falls. The contrary, a critic that was
+beaten before it had learnt anything, was seen in our own trainings.
 """
 
 import math
@@ -22,6 +23,9 @@ MEDIAN_STEPS = 200
 
 LEAD = 0.99
 """Mean lead over a whole window at which a critic teaches nothing any more."""
+
+BLIND = 0.01
+"""Mean distance of its opinions below which a critic tells nothing apart."""
 
 CRITIC_STEPS = 1000
 
@@ -62,8 +66,12 @@ class Guard:
             self.losses.append(losses[0])
         if standing:
             self.standings.append(standing)
-        if len(self.standings) == CRITIC_STEPS and _lost(list(self.standings)):
+        if len(self.standings) < CRITIC_STEPS:
+            return None
+        if _lost(list(self.standings)):
             return f"the critic has told every real picture from a made one for {CRITIC_STEPS} steps"
+        if fmean(abs(s.score) for s in self.standings) < BLIND:
+            return f"the critic has told no real picture from a made one for {CRITIC_STEPS} steps"
         return None
 
 

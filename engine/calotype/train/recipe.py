@@ -45,7 +45,7 @@ class Standing:
     """How a critic stands against what it judges, of one batch.
 
     lead: share of positions, 0..1, at which it tells the real from the made by a clear margin.
-    score: its mean opinion of what was made; higher is more real.
+    score: how far its mean opinion of the made lies above that of the real; 0: they are all one to it.
     """
 
     lead: float
