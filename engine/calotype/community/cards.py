@@ -84,9 +84,9 @@ def installed(kind: str | None = None) -> list[Card]:
     return [card for card in cards if kind in (None, card.kind)]
 
 
-def choices(kind: str, scale: int | None = None) -> dict[str, str]:
+def choices(kind: str) -> dict[str, str]:
     """Name to label, for an operation's choice."""
-    return {card.name: card.label for card in installed(kind) if scale in (None, card.scale)}
+    return {card.name: card.label for card in installed(kind)}
 
 
 def names() -> list[str]:

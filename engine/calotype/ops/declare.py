@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from calotype.community import cards
 from calotype.ops.task import Task
 from calotype_wire import params
 
@@ -54,6 +55,12 @@ def number(
 
 def toggle(label: str, help: str, default: bool) -> Any:
     return _field(params.Toggle("", label, help, default))
+
+
+def model(kind: str, more: str = "") -> Any:
+    """Ours, 'calotype', or one of the user's models of that kind. more: what its help adds."""
+    text = f"Ours, or one that you have added with 'calotype models add'{more}."
+    return choice("Model", text, "calotype", {"calotype": "Calotype", **cards.choices(kind)})
 
 
 def choice(label: str, help: str, default: str, choices: dict[str, str]) -> Any:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from calotype.community import cards
 from calotype.community.running import added
 from calotype.image.codec import Box
 from calotype.image.tint import Tint, split
-from calotype.models import loaded
-from calotype.models.restorer import BLIND, CONTRACT, Restorer
-from calotype.ops.declare import choice, number, operation
+from calotype.models.restorer import BLIND, CONTRACT, between
+from calotype.ops.declare import model, number, operation
 from calotype.ops.task import Step, Task
+
+FIDELITY = "At 100 nothing is invented; at less, texture that is likely to have been there."
 
 
 @operation("Denoise", "Takes grain, noise, JPEG blocks and blur out of a photo and keeps its detail.")
@@ -26,28 +26,24 @@ class Denoise:
         "JPEG blocks", "How hard the photo was compressed. Automatic unless you set it.", None
     )
     blur: float | None = number("Blur", "How soft the photo is. Automatic unless you set it.", None)
-    model: str = choice(
-        "Model",
-        "Ours, or one that you have added with 'calotype models add'; that one has no levels.",
-        "calotype",
-        {"calotype": "Calotype", **cards.choices("restorer")},
-    )
+    fidelity: float = number("Fidelity", FIDELITY, 100)
+    model: str = model("restorer", "; that one has no levels")
 
     def run(self, task: Task) -> None:
         if self.strength == 0:
             task.unchanged("Denoised")
             return
         if self.model == "calotype":
-            step, contract = cleaner(task, self.noise, self.jpeg, self.blur), CONTRACT
+            step, contract = cleaner(task, self.noise, self.jpeg, self.blur, self.fidelity), CONTRACT
         else:
             network, contract = added(self.model, task.device)
             step = kept_grey(task, lambda picture, box: network(picture))
         task.retouch(blend(step, self.strength), contract, "Denoising", "Denoised")
 
 
-def cleaner(task: Task, noise: float | None, jpeg: float | None, blur: float | None) -> Step:
-    """Levels in percent; None leaves one to the network. What is grey stays grey."""
-    restorer = loaded.load(Restorer, CONTRACT, task.device)
+def cleaner(task: Task, noise: float | None, jpeg: float | None, blur: float | None, fidelity: float) -> Step:
+    """All in percent; None leaves a level to the network. What is grey stays grey."""
+    restorer = between(1 - fidelity / 100, task.device)
     levels = torch.tensor([[BLIND if level is None else level / 100 for level in (noise, jpeg, blur)]])
     return kept_grey(task, lambda picture, box: restorer(picture, levels))
 

@@ -10,6 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from calotype.image import fill
 from calotype.image.codec import Box
+from calotype.image.marks import marked
 from calotype.models import loaded
 from calotype.models.detector import CONTRACT, Detector
 from calotype.ops.declare import choice, number, operation, other_layer
@@ -63,7 +64,7 @@ class RemoveScratches:
 
     def _given(self, task: Task) -> NDArray[np.bool_]:
         if self.mask is not None:
-            return task.marked(self.mask)
+            return marked(task.layers[0], task.layers[self.mask])
         if task.selection is None:
             raise CalotypeError(
                 "EMPTY_SELECTION", "Nothing is selected. Select the scratch that is to be filled."

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calotype.image.codec import Box
+from calotype.image.marks import marked
 from calotype.models.restorer import CONTRACT
 from calotype.ops import remove_scratches
 from calotype.ops.declare import choice, number, operation, other_layer, toggle
-from calotype.ops.denoise import blend, cleaner
+from calotype.ops.denoise import FIDELITY, blend, cleaner
 from calotype.ops.enhance import SEPIA, toner
 from calotype.ops.task import Step, Task
 from calotype_wire.errors import CalotypeError
@@ -53,6 +54,7 @@ class Restore:
         "JPEG blocks", "How hard the photo was compressed. Automatic unless you set it.", None
     )
     blur: float | None = number("Blur", "How soft the photo is. Automatic unless you set it.", None)
+    fidelity: float = number("Fidelity", FIDELITY, 60)
     sepia: str = choice("Sepia", "What to do with the tone of a photo that has only one.", "keep", SEPIA)
     mask: int | None = other_layer(
         "Scratch layer", "A layer that marks the scratches, instead of looking for them."
@@ -79,11 +81,11 @@ class Restore:
         preset = PRESETS[self.preset]
         steps: list[Step] = []
         if self.scratches:
-            mask = task.marked(self.mask) if self.mask is not None else found
+            mask = found if self.mask is None else marked(task.layers[0], task.layers[self.mask])
             assert mask is not None
             steps.append(remove_scratches.filler(mask))
         if self.cleaning:
-            clean = cleaner(task, self.noise, self.jpeg, self.blur)
+            clean = cleaner(task, self.noise, self.jpeg, self.blur, self.fidelity)
             steps.append(blend(clean, preset.cleaning))
         if self.tone:
             steps.append(toner(task, preset.tone, preset.tone, sepia=self.sepia))

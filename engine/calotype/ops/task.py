@@ -113,23 +113,6 @@ class Task:
         """What the user should be told about the result."""
         self.facts.setdefault("report", []).append(sentence)
 
-    def marked(self, index: int) -> NDArray[np.bool_]:
-        """Which pixels of layers[0], (H, W), are marked on layers[index]: those that were painted there.
-
-        The layers may lie at different places of the document. One that hides all of layers[0], or that has
-        no transparency, is a mask in black and white.
-        """
-        source, other = self.layers[0].shape, self.layers[index]
-        mask = np.zeros((source.height, source.width), np.bool_)
-        painted = _opaque(other) if other.has_alpha else _bright(other)
-        if painted.all() and other.shape.width >= source.width and other.shape.height >= source.height:
-            painted = _bright(other)
-        y, x = other.shape.y - source.y, other.shape.x - source.x
-        top, left = max(0, y), max(0, x)
-        part = painted[top - y : max(0, source.height - y), left - x : max(0, source.width - x)]
-        mask[top : top + part.shape[0], left : left + part.shape[1]] = part
-        return mask
-
     def survey(self, step: Step, contract: Contract, stage: str, until: float) -> NDArray[np.bool_]:
         """Where in the selected part of the first layer step, which returns one channel, is above 0; (H, W).
 
@@ -273,22 +256,6 @@ def _checked(picture: Tensor) -> Tensor:
             "BAD_RESULT", "The model's result was not a number. Nothing was changed; please report it."
         )
     return picture.clamp(0, 1)
-
-
-def _opaque(layer: Canvas) -> NDArray[np.bool_]:
-    """(H, W): less than half transparent."""
-    alpha = layer.native[..., -1]
-    opaque: NDArray[np.bool_] = alpha > (np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1) / 2
-    return opaque
-
-
-def _bright(layer: Canvas) -> NDArray[np.bool_]:
-    """(H, W): brighter than a mid grey."""
-    bright = np.empty((layer.box.height, layer.box.width), np.bool_)
-    for y in range(0, layer.box.height, 256):
-        rows = Box(0, y, layer.box.width, min(y + 256, layer.box.height))
-        bright[rows.y0 : rows.y1] = layer.picture(rows).mean(dim=0) > 0.5
-    return bright
 
 
 def _grown(box: Box, halo: int, multiple: int, limits: Box) -> Box:

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from calotype.community import cards
 from calotype.community.running import added
 from calotype.image.codec import Box
 from calotype.models import loaded, upscaler
-from calotype.ops.declare import choice, number, operation
+from calotype.ops.declare import choice, model, number, operation
 from calotype.ops.denoise import kept_grey
 from calotype.ops.task import Task
 
@@ -27,12 +26,7 @@ class Upscale:
         "Scale", "How many times wider and higher; an added model has its own.", "2", {"2": "2 x", "4": "4 x"}
     )
     detail: float = number("Detail", "How much detail is added to a plain enlargement.", 100)
-    model: str = choice(
-        "Model",
-        "Ours, or one that you have added with 'calotype models add'.",
-        "calotype",
-        {"calotype": "Calotype", **cards.choices("upscaler")},
-    )
+    model: str = model("upscaler")
 
     def run(self, task: Task) -> None:
         if self.model == "calotype":
