@@ -55,6 +55,16 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return (alike / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
 
 
+def colourfulness(picture: Tensor) -> float:
+    """0 for grey, about 0.15 for an ordinary photo. picture: (B, 3, H, W), 0..1.
+
+    Source: Hasler and Suesstrunk 2003, on 0..1 instead of 0..255.
+    """
+    red, green, blue = picture.unbind(1)
+    axes = torch.stack([red - green, (red + green) / 2 - blue]).flatten(1)
+    return float(axes.std(1).norm() + 0.3 * axes.mean(1).norm())
+
+
 def f1(found: Tensor, truth: Tensor, tolerance_px: int) -> float:
     """Harmonic mean of precision and recall, 0..1, a pixel counting as met within tolerance_px.
 

@@ -8,11 +8,14 @@ Johnson, Alahi, Fei-Fei 2016 and Zhang et al. 2018 (LPIPS); why plain convolutio
 docs/adr/0004-networks-of-plain-convolutions.md.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
+from calotype.models import weights
 from calotype.models.contract import Contract
 
 CONTRACT = Contract(name="encoder", multiple=16, halo_px=64, bytes_a_pixel=250)
@@ -50,3 +53,11 @@ def _stage(inputs: int, outputs: int) -> nn.Sequential:
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         layers += [conv, nn.ReLU()]
     return nn.Sequential(*layers)
+
+
+@lru_cache(maxsize=2)
+def shipped(device: torch.device) -> nn.Module:
+    """The trained encoder on device, held still. Raises CalotypeError BAD_WEIGHTS."""
+    network = Encoder()
+    network.load_state_dict(weights.load(CONTRACT.name))
+    return network.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]

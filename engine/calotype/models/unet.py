@@ -23,7 +23,7 @@ class ResidualBlock(nn.Module):
         return x + self.conv2(torch.relu(self.conv1(x)))
 
 
-def _blocks(width: int, count: int) -> nn.Sequential:
+def blocks(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
@@ -40,10 +40,10 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = nn.Conv2d(inputs, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, down_blocks, strict=True))
+        self.down = nn.ModuleList(blocks(w, n) for w, n in zip(widths, down_blocks, strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.grow = nn.ModuleList(nn.Conv2d(b, 4 * a, 1) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_blocks(w, n) for w, n in zip(widths, up_blocks, strict=False))
+        self.up = nn.ModuleList(blocks(w, n) for w, n in zip(widths, up_blocks, strict=False))
         self.tail = nn.Conv2d(widths[0], outputs, 3, padding=1)
 
     def through(self, x: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ COURSES = {
     "restorer": Course("restorer:RestorerRecipe", "restorer:CONTRACT"),
     "restorer-detail": Course("restorer_gan:RestorerDetailRecipe", "restorer:CONTRACT"),
     "detector": Course("detector:DetectorRecipe", "detector:CONTRACT"),
+    "dual": Course("dual:DualRecipe", "dual:CONTRACT"),
     "encoder": Course("encoder:EncoderRecipe", "encoder:CONTRACT"),
     "tone": Course("tone:ToneRecipe", "tone:CONTRACT"),
     "upscale2": Course("upscaler:Upscale2Recipe", "upscaler:X2"),
@@ -73,21 +74,27 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overlays", type=Path, help="of the detector: folder of pictures of real damage")
     command.add_argument("--teacher", type=Path, help="of the encoder: folder with the network to learn from")
     command.add_argument("--paintings", type=Path, help="of the encoder: folder of paintings, beside --data")
-    for term in ("pixels", "perceptual", "adversarial"):
-        command.add_argument(
-            f"--{term}", type=float, metavar="WEIGHT", help=f"of restorer-detail: of the {term} loss"
-        )
+    command.add_argument("--styles", type=Path, help="of dual: folder of paintings")
+    for model, terms in LOSSES.items():
+        for term in terms:
+            command.add_argument(
+                f"--{term}", type=float, metavar="WEIGHT", help=f"of {model}: of the {term} loss"
+            )
 
+
+LOSSES = {
+    "restorer-detail": ("pixels", "perceptual", "adversarial"),
+    "dual": ("colour", "histogram", "content", "style"),
+}
 
 FIELDS = (
     "overlays",
     "teacher",
     "paintings",
-    "pixels",
-    "perceptual",
-    "adversarial",
+    "styles",
     "learning_rate",
     "batch_size",
+    *(term for terms in LOSSES.values() for term in terms),
 )
 """Options that are fields of recipes."""
 

@@ -14,7 +14,6 @@ gradients on the picture are 1 (pixels) to 2-8 (perceptual) to 0.2-2 (adversaria
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +81,7 @@ class RestorerDetailRecipe:
         return [(worn[0], restored[0], clean[0]) for _, worn, restored, clean in trials(network, folder, 3)]
 
     def encoder(self, device: torch.device) -> nn.Module:
-        return _encoder(device)
+        return encoder.shipped(device)
 
 
 class _Bout:
@@ -122,10 +121,3 @@ class _Bout:
         real, made = self.opinions
         sure = torch.cat([real > made.mean() + MARGIN, made < real.mean() - MARGIN])
         return Standing(sure.float().mean().item(), (made.mean() - real.mean()).item())
-
-
-@lru_cache(maxsize=1)
-def _encoder(device: torch.device) -> nn.Module:
-    network = encoder.Encoder()
-    network.load_state_dict(weights.load(encoder.CONTRACT.name))
-    return network.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]

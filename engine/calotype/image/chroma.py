@@ -1,0 +1,69 @@
+"""Luma and chroma of sRGB-encoded pictures, and chroma brought from a small picture to a large one.
+
+Sources: luma and colour differences, ITU-R BT.709-6, 3.3; guided filter, He, Sun, Tang 2013, on a small
+picture whose linear coefficients are enlarged, He and Sun 2015 ("Fast Guided Filter").
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from calotype.image.codec import Box
+from calotype.image.colour import LUMA
+
+_RED, _BLUE = (2 * (1 - float(LUMA[i])) for i in (0, 2))
+
+
+def split(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """picture: (B, 3, H, W), 0..1. Returns luma (B, 1, H, W), 0..1, and chroma (B, 2, H, W), -0.5..0.5."""
+    luma = torch.einsum("c,bchw->bhw", LUMA.to(picture), picture)[:, None]
+    chroma = torch.cat([(picture[:, 2:] - luma) / _BLUE, (picture[:, :1] - luma) / _RED], dim=1)
+    return luma, chroma
+
+
+def join(luma: Tensor, chroma: Tensor) -> Tensor:
+    """The picture (B, 3, H, W) of this luma, 0..1. Chroma that no sRGB colour of it has is weakened."""
+    blue, red = _BLUE * chroma[:, :1], _RED * chroma[:, 1:]
+    green = -(LUMA[0].item() * red + LUMA[2].item() * blue) / LUMA[1].item()
+    away = torch.cat([red, green, blue], dim=1)
+    room = torch.where(away > 0, 1 - luma, luma) / away.abs().clamp_min(1e-6)
+    return luma + away * room.amin(1, keepdim=True).clamp_max(1)
+
+
+@dataclass(frozen=True)
+class Guided:
+    """Chroma of a small picture as a linear function of its luma, place by place.
+
+    slope, offset: (1, 2, h, w). width, height: of the large picture.
+    """
+
+    slope: Tensor
+    offset: Tensor
+    width: int
+    height: int
+
+    @classmethod
+    def of(
+        cls, luma: Tensor, chroma: Tensor, width: int, height: int, radius_px: int = 1, edge: float = 0.01
+    ) -> "Guided":
+        """luma: (1, 1, h, w). chroma: (1, 2, h, w). edge: a step of luma below which all is one surface."""
+        mean, of_chroma = _mean(luma, radius_px), _mean(chroma, radius_px)
+        variance = _mean(luma * luma, radius_px) - mean * mean
+        covariance = _mean(luma * chroma, radius_px) - mean * of_chroma
+        slope = _mean(covariance / (variance + edge**2), radius_px)
+        return cls(slope, chroma - slope * luma, width, height)  # so that the small picture is kept
+
+    def at(self, luma: Tensor, box: Box) -> Tensor:
+        """The chroma (1, 2, h, w) of a part of the large picture. luma: (1, 1, h, w), of that part."""
+        y = (torch.arange(box.y0, box.y1) + 0.5) * (2 / self.height) - 1
+        x = (torch.arange(box.x0, box.x1) + 0.5) * (2 / self.width) - 1
+        place = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1)[None]
+        both = torch.cat([self.slope, self.offset], dim=1)
+        slope, offset = grid_sample(both, place, padding_mode="border", align_corners=False).chunk(2, 1)
+        return slope * luma + offset
+
+
+def _mean(x: Tensor, radius_px: int) -> Tensor:
+    return avg_pool2d(x, 2 * radius_px + 1, 1, radius_px, count_include_pad=False)

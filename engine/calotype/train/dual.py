@@ -1,0 +1,186 @@
+"""Recipe of Dual: both tasks in every step, on one encoder.
+
+Colours: Huber on chroma and the earth mover's distance of its histogram. Styles: what is seen stays (features
+after instance norm), how it is painted becomes the painting's (means under the covariance, covariances).
+The weights of the four are fields, so that each can be left out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, huber_loss
+from torch.utils.data import Dataset
+
+from calotype.image import chroma as chromas
+from calotype.image.metrics import colourfulness, psnr
+from calotype.models import dual, encoder
+from calotype.train import data, degradations, hints, losses
+from calotype.train.recipe import Batch, Objective, Sheet
+from calotype_wire.errors import CalotypeError
+
+SIDE_PX = 192
+STYLE_STAGES = 4
+"""Of the encoder's five; the last sees a crop at too few places for a covariance."""
+
+CHROMA = 0.05
+"""Distance of chroma below which the Huber loss is a square."""
+
+
+@dataclass(frozen=True)
+class DualRecipe:
+    """styles: folder of paintings. colour, histogram, content, style: weights of the losses."""
+
+    styles: Path | None = None
+    colour: float = 10.0
+    histogram: float = 5.0
+    content: float = 1.0
+    style: float = 0.3
+    name: str = "dual"
+    batch_size: int = 8
+    painted: int = 4
+    learning_rate: float = 6e-4
+
+    def network(self) -> nn.Module:
+        return dual.Dual()
+
+    def companions(self) -> nn.Module:
+        return nn.ModuleList()
+
+    def objectives(self, network: nn.Module, companions: nn.Module) -> list[Objective]:
+        assert isinstance(network, dual.Dual)
+        return [Objective("loss", network, partial(self.losses, network))]
+
+    def losses(self, network: dual.Dual, batch: Batch) -> dict[str, Tensor]:
+        terms = {}
+        if self.colour or self.histogram:
+            told = network.colour(batch["seen"], batch["hints"], batch["known"], batch["palette"]).float()
+            truth = batch["chroma"]
+            terms["colour"] = self.colour * huber_loss(told, truth, delta=CHROMA) / CHROMA
+            spread = losses.histogram_distance(avg_pool2d(told, 4), avg_pool2d(truth, 4))
+            terms["histogram"] = self.histogram * spread
+        if self.content or self.style:
+            photo = slice(0, self.painted)
+            judge = encoder.shipped(batch["luma"].device)
+            luma, chroma = batch["luma"][photo], batch["chroma"][photo]
+            with torch.no_grad():
+                wanted, painting = judge(chromas.join(luma, chroma)), judge(batch["painting"][photo])
+            made, _ = network.stylise(luma, chroma, network.row_of(painting))
+            seen = judge(made.float())
+            terms["content"] = self.content * losses.content(seen[2:4], wanted[2:4])
+            terms["style"] = self.style * losses.style(seen[:STYLE_STAGES], painting[:STYLE_STAGES])
+        return terms
+
+    def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
+        paintings = data.photos(self.styles, SIDE_PX) if self.styles else []
+        if not paintings and (self.content or self.style):
+            raise CalotypeError("BAD_PARAMETER", "Say where paintings are: --styles FOLDER.")
+        return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings))
+
+    def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
+        """dB on the centre 256 px of 48 photos, and how colourful they are beside the truth."""
+        assert isinstance(network, dual.Dual)
+        found: dict[str, list[float]] = {}
+        for clean, results in trials(network, folder, 48):
+            for name, result in results.items():
+                found.setdefault(f"psnr_{name}", []).append(psnr(result, clean))
+            ratio = colourfulness(results["automatic"]) / max(colourfulness(clean), 0.02)
+            found.setdefault("colourful", []).append(ratio)
+        figures = {name: float(np.mean(values)) for name, values in found.items()}
+        return (
+            figures
+            | self._judge_styles(network, folder)
+            | {"score": figures["psnr_automatic"] + figures["psnr_palette"] + figures["psnr_hints"]}
+        )
+
+    def _judge_styles(self, network: dual.Dual, folder: Path) -> dict[str, float]:
+        """Content and style distance, of a photo and a painting each."""
+        if not self.styles:
+            return {}
+        found = []
+        for clean, made, painting in stylised(network, folder, self.styles, 16):
+            judge = encoder.shipped(torch.device("cpu"))
+            seen, wanted, taught = judge(made), judge(clean), judge(painting)
+            found.append(
+                [
+                    losses.content(seen[2:4], wanted[2:4]).item(),
+                    losses.style(seen[:STYLE_STAGES], taught[:STYLE_STAGES]).item(),
+                ]
+            )
+        content, style = np.mean(found, axis=0)
+        return {"content": float(content), "style": float(style)}
+
+    def samples_sheet(self, network: nn.Module, folder: Path) -> Sheet:
+        assert isinstance(network, dual.Dual)
+        rows: Sheet = [
+            tuple(x[0] for x in (*results.values(), clean)) for clean, results in trials(network, folder, 8)
+        ]
+        if self.styles:
+            for clean, made, painting in stylised(network, folder, self.styles, 8):
+                luma = chromas.split(clean)[0].expand(-1, 3, -1, -1)
+                rows.append(tuple(x[0] for x in (luma, clean, painting, made.clamp(0, 1), clean)))
+        return rows
+
+
+def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """Of each photo: the truth, and the results by what the network was told, all (1, 3, 256, 256)."""
+    device = next(network.parameters()).device
+    for index, path in enumerate(data.photos(folder, 256)[:count]):
+        rng = np.random.default_rng(index)
+        clean = data.tensor(data.centre(data.pixels(path), 256))[None]
+        luma, chroma = chromas.split(clean)
+        nothing = hints.none(256, 256)
+        asked = {
+            "automatic": (*nothing, hints.NO_PALETTE),
+            "palette": (*nothing, hints.palette(chroma[0], 5, rng)),
+            "hints": (*hints.points(chroma[0], 20, rng), hints.NO_PALETTE),
+        }
+        results = {"grey": luma.expand(-1, 3, -1, -1)}
+        for name, given in asked.items():
+            with torch.autocast(device.type, torch.bfloat16):
+                told = network.colour(luma.to(device), *(part[None].to(device) for part in given))
+            results[name] = chromas.join(luma, told.float().cpu())
+        yield clean, results
+
+
+def stylised(
+    network: dual.Dual, folder: Path, styles: Path, count: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Photo, result and painting, (1, 3, 256, 256)."""
+    device = next(network.parameters()).device
+    paintings = data.photos(styles, 256)
+    for index, path in enumerate(data.photos(folder, 256)[:count]):
+        clean, painting = (
+            data.tensor(data.centre(data.pixels(p), 256))[None]
+            for p in (path, paintings[index * 17 % len(paintings)])
+        )
+        with torch.autocast(device.type, torch.bfloat16):
+            row = network.row_of(encoder.shipped(device)(painting.to(device)))
+            luma, chroma = (part.to(device) for part in chromas.split(clean))
+            made, _ = network.stylise(luma, chroma, row)
+        yield clean, made.float().cpu(), painting
+
+
+def sample(clean: NDArray[np.float32], rng: Generator, paintings: list[Path]) -> dict[str, Tensor]:
+    """What is to be coloured may be grainy and flat, as old photos are; its colours are true."""
+    luma, chroma = (part[0] for part in chromas.split(data.tensor(clean)[None]))
+    given, known, palette = hints.drawn(chroma, rng)
+    seen = luma
+    if rng.random() < 0.3:
+        seen = torch.from_numpy(degradations.gaussian_noise(luma.numpy(), rng.uniform(1, 10), rng)).clamp(
+            0, 1
+        )
+    if rng.random() < 0.3:
+        low, high = rng.uniform(0, 0.15), rng.uniform(0.8, 1)
+        seen = low + (high - low) * seen ** float(rng.uniform(0.7, 1.4))
+    found = {"luma": luma, "seen": seen, "chroma": chroma, "hints": given, "known": known, "palette": palette}
+    if paintings:
+        path = paintings[int(rng.integers(len(paintings)))]
+        found["painting"] = data.tensor(data.crop(data.pixels(path), SIDE_PX, rng))
+    return found
