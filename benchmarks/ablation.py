@@ -1,8 +1,8 @@
 """What each part of *Restore* gives: the whole chain, and the chain without one of them.
 
-    calotype train restorer-detail --data PHOTOS --steps 600 --run RUNS/all
-    calotype train restorer-detail --data PHOTOS --steps 600 --adversarial 0 --run RUNS/without-gan
-    calotype train restorer-detail --data PHOTOS --steps 600 --perceptual 0 --run RUNS/without-perceptual
+    calotype train restorer-detail --data PHOTOS --steps 400 --run RUNS/all
+    calotype train restorer-detail --data PHOTOS --steps 400 --adversarial 0 --run RUNS/without-gan
+    calotype train restorer-detail --data PHOTOS --steps 400 --perceptual 0 --run RUNS/without-perceptual
     python benchmarks/ablation.py --data DIR --runs RUNS [--limit N]
 
 DIR holds testsets/kodak24. Prints Markdown for docs/benchmarks.md.
@@ -69,7 +69,7 @@ def main() -> None:
     print(header(f"{torch.get_num_threads()} of torch", "torch", "numpy"))
     print(
         f"{len(clean)} aged pictures as under *Old photos*, `restore --preset strong --fidelity 0`, in "
-        f"{precision()}. The first three were trained for 600 steps each. Perceptual distance by our own "
+        f"{precision()}. The first three were trained for 400 steps each. Perceptual distance by our own "
         "encoder, which is also what the perceptual loss lowers, so it favours that; lower is nearer.\n"
     )
     rows = [row("the aged pictures", [measured(judge, *pair) for pair in zip(clean, worn, strict=True)])]
