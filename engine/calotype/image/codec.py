@@ -67,18 +67,18 @@ class Canvas:
         """(3, box.height, box.width). Samples that are no numbers read as 0."""
         return self.space.to_srgb(self._colours(box)).contiguous()
 
-    def thumbnail(self, side: int) -> Tensor:
-        """(3, side, side), each pixel the mean of what it stands for, or of all where nothing is opaque."""
-        sums, weights = torch.zeros(3, side, side), torch.zeros(1, side, side)
-        for row in range(side):
-            top = row * self.box.height // side
-            bottom = max(top + 1, -(-(row + 1) * self.box.height // side))
+    def thumbnail(self, height: int, width: int) -> Tensor:
+        """(3, height, width), each pixel the mean of what it stands for, or of all where all is transparent."""
+        sums, weights = torch.zeros(3, height, width), torch.zeros(1, height, width)
+        for row in range(height):
+            top = row * self.box.height // height
+            bottom = max(top + 1, -(-(row + 1) * self.box.height // height))
             band = Box(0, top, self.box.width, bottom)
             alpha = torch.ones(1, band.height, band.width)
             if self.has_alpha:
                 alpha = _floats(_part(self.native, band)[..., -1:])
-            sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, side))[:, 0]
-            weights[:, row] = adaptive_avg_pool2d(alpha, (1, side))[:, 0]
+            sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, width))[:, 0]
+            weights[:, row] = adaptive_avg_pool2d(alpha, (1, width))[:, 0]
         mean = sums.sum((1, 2), keepdim=True) / weights.sum().clamp_min(1e-6)
         return torch.where(weights > 0, sums / weights.clamp_min(1e-6), mean)
 

@@ -103,7 +103,7 @@ class Task:
     @cached_property
     def thumbnail(self) -> Tensor:
         """The first layer, (3, 256, 256), sRGB-encoded, each pixel the mean of what it stands for."""
-        return self.layers[0].thumbnail(256)
+        return self.layers[0].thumbnail(256, 256)
 
     @cached_property
     def tint(self) -> Tint:
