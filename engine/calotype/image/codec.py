@@ -68,7 +68,7 @@ class Canvas:
         return self.space.to_srgb(self._colours(box)).contiguous()
 
     def thumbnail(self, height: int, width: int) -> Tensor:
-        """(3, height, width), each pixel the mean of what it stands for, or of all where all is transparent."""
+        """(3, height, width): the mean of what each pixel stands for, or of all where nothing is opaque."""
         sums, weights = torch.zeros(3, height, width), torch.zeros(1, height, width)
         for row in range(height):
             top = row * self.box.height // height
