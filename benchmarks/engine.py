@@ -177,10 +177,9 @@ def bare_model() -> Callable[[Pixels], Pixels]:
     from calotype.image import tiles
     from calotype.image.codec import Box
     from calotype.models import device as devices
-    from calotype.models import loaded
-    from calotype.models.restorer import BLIND, CONTRACT, Restorer
+    from calotype.models.restorer import BLIND, CONTRACT, between
 
-    restorer = loaded.load(Restorer, CONTRACT, devices.choose(0))
+    restorer = between(0, devices.choose(0))
     levels = torch.full((1, 3), BLIND)
 
     def run(picture: Tensor, box: Box) -> Tensor:

@@ -12,9 +12,8 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 from stage import table, verdict
 
 from calotype.models import device as devices
-from calotype.models import loaded
 from calotype.models.device import Device
-from calotype.models.restorer import BLIND, CONTRACT, NOISE_SIGMA_MAX, Restorer
+from calotype.models.restorer import BLIND, NOISE_SIGMA_MAX, between
 from calotype.train import degradations
 from restoring.pictures import Floats, Method, Score, batched, eight_bits, floats, of, precision, read, tried
 
@@ -87,7 +86,7 @@ def nlm(picture: Floats, peer: Peer) -> Floats:
 
 def ours(device: Device, levels: Levels) -> Method:
     """The engine's own way: each picture is less than a tile, so it passes whole, padded."""
-    restorer = loaded.load(Restorer, CONTRACT, device)
+    restorer = between(0, device)
     planes = torch.tensor([levels])
 
     def restore(picture: Floats) -> Floats:

@@ -167,12 +167,11 @@ class Jobs:
                 self._progress(job, header)
             return
         worker.finished()
-        if job is None:
-            return
-        if header["type"] == "result":
+        if job is not None and header["type"] == "result":
             self._result(job, header)
-        else:
+        elif job is not None:
             self.end(job, CalotypeError(header["code"], header["sentence"]))
+        self.dispatch()
 
     def _progress(self, job: Job, header: Header) -> None:
         now = time.monotonic()

@@ -204,10 +204,10 @@ class Server:
         worker.heard_at = time.monotonic()
         if header["type"] == "ready":
             self._pool.ready(worker, header["devices"])
-            self._learn(params.catalogue_from_wire(header["operations"]), worker.catalogue)
+            self._learn(params.catalogue_from_wire(header["operations"]), worker.fingerprint)
+            self._jobs.dispatch()
         elif header["serial"] == worker.serial:
             self._jobs.from_worker(worker, header)
-        self._jobs.dispatch()
 
     def _learn(self, operations: list[params.Operation], fingerprint: str) -> None:
         self._operations, self._fingerprint = operations, fingerprint

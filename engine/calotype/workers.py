@@ -25,7 +25,7 @@ STARTS_MAX = 3
 class Worker:
     """One process on one device.
 
-    state: 'starting', 'idle', 'busy'. serial: of the job that it runs. catalogue: fingerprint of what it
+    state: 'starting', 'idle', 'busy'. serial: of the job that it runs. fingerprint: of the catalogue that it
     declares, taken before it starts, so that what is added meanwhile is noticed as new.
     """
 
@@ -34,7 +34,7 @@ class Worker:
     ) -> None:
         self.name = f"worker-{device}.{generation}"
         self.device = device
-        self.catalogue = catalogue.fingerprint()
+        self.fingerprint = catalogue.fingerprint()
         self.state = "starting"
         self.serial: int | None = None
         self.heard_at = self.idle_since = time.monotonic()
@@ -176,7 +176,7 @@ class Pool:
     def unload(self, unused_s: float) -> None:
         """End the workers that have been idle for so long: all their memory is free then."""
         for worker in self.idle():
-            if time.monotonic() - worker.idle_since > unused_s:
+            if time.monotonic() - worker.idle_since >= unused_s:  # a clock may tick slowly
                 worker.kill()
                 self._workers.remove(worker)
 

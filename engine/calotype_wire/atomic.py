@@ -16,19 +16,23 @@ def write(path: Path, data: Union[bytes, memoryview], mode: int = 0o600) -> None
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()  # of a process with our number that died here
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(_remove, temporary)
         handle = os.open(temporary, flags, mode)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # there only where something failed
+        undo.pop_all()
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

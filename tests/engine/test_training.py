@@ -171,13 +171,16 @@ def test_a_critic_has_won_only_where_it_is_sure_and_the_made_gets_worse(
 
 
 def test_a_critic_that_tells_nothing_apart_is_noticed() -> None:
-    def found(score: float) -> list[str | None]:
-        watch = Guard()
+    def found(watch: Guard, score: float) -> list[str | None]:
         return [watch.trouble([1.0], [1.0], Standing(0.0, score)) for _ in range(guard.CRITIC_STEPS)]
 
-    assert "no real picture" in (found(-0.001)[-1] or "")
-    assert not any(found(-0.001)[:-1])
-    assert not any(found(-0.1))
+    blind, seeing = Guard(), Guard()
+    *before, last = found(blind, -0.001)
+    assert "no real picture" in (last or "")
+    assert not any(before)
+    assert not blind.calm  # nothing of it is kept to go back to
+    assert not any(found(seeing, -0.1))
+    assert seeing.calm
 
 
 def test_a_loss_may_jump_but_not_stay_away() -> None:

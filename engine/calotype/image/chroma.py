@@ -57,8 +57,8 @@ class Guided:
 
     def at(self, luma: Tensor, box: Box) -> Tensor:
         """The chroma (1, 2, h, w) of a part of the large picture. luma: (1, 1, h, w), of that part."""
-        y = (torch.arange(box.y0, box.y1) + 0.5) * (2 / self.height) - 1
-        x = (torch.arange(box.x0, box.x1) + 0.5) * (2 / self.width) - 1
+        y = (torch.arange(box.y0, box.y1, device=luma.device) + 0.5) * (2 / self.height) - 1
+        x = (torch.arange(box.x0, box.x1, device=luma.device) + 0.5) * (2 / self.width) - 1
         place = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1)[None]
         both = torch.cat([self.slope, self.offset], dim=1)
         slope, offset = grid_sample(both, place, padding_mode="border", align_corners=False).chunk(2, 1)

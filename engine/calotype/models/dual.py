@@ -50,7 +50,7 @@ class Dual(nn.Module):
                 parameter.mul_(0.1)
 
     def colour(self, luma: Tensor, hints: Tensor, known: Tensor, palette: Tensor) -> Tensor:
-        """The chroma (B, 2, H, W) of a grey picture.
+        """The chroma (B, 2, H, W) of a whole grey picture: what is where decides all of its colours.
 
         luma: (B, 1, H, W), 0..1, sides multiples of 16. hints: (B, 2, H, W), the chroma where it is known,
         else 0. known: (B, 1, H, W), 0..1. palette: (B, 65).
@@ -114,7 +114,7 @@ class ColourDecoder(nn.Module):
 
     def forward(self, features: list[Tensor], palette: Tensor) -> Tensor:
         x = features[-1]
-        seen = [x.mean((2, 3)), x.std((2, 3)), palette.to(x.dtype)]
+        seen = [x.mean((2, 3)), x.std((2, 3), unbiased=False), palette.to(x.dtype)]
         scale, shift = self.mood(torch.cat(seen, dim=1))[:, :, None, None].chunk(2, dim=1)
         x = self.mixed(x * (1 + scale) + shift)
         for grow, up, skip in zip(self.grow, self.up, reversed(features[:-1]), strict=True):
@@ -178,7 +178,7 @@ def statistics(features: list[Tensor]) -> Tensor:
     for stage in features:
         values = stage.float().flatten(2)
         scale = values.square().mean((1, 2)).sqrt()[:, None].clamp_min(1e-6)
-        found += [values.mean(2) / scale, values.std(2) / scale]
+        found += [values.mean(2) / scale, values.std(2, unbiased=False) / scale]
     return torch.cat(found, dim=1)
 
 
@@ -188,4 +188,4 @@ def palette_of(chroma: Tensor) -> Tensor:
     cells = torch.arange(8, device=chroma.device)
     shares = (1 - (places[..., None] - cells).abs()).clamp_min(0)  # N 2 8
     both = torch.einsum("ni,nj->ij", shares[:, 0], shares[:, 1]) / len(chroma)
-    return torch.cat([both.flatten(), torch.ones(1)])
+    return torch.cat([both.flatten(), both.new_ones(1)])

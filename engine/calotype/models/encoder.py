@@ -58,6 +58,7 @@ def _stage(inputs: int, outputs: int) -> nn.Sequential:
 @lru_cache(maxsize=2)
 def shipped(device: torch.device) -> nn.Module:
     """The trained encoder on device, held still. Raises CalotypeError BAD_WEIGHTS."""
-    network = Encoder()
+    with torch.inference_mode(False):  # whoever asks first, it can be learnt by
+        network = Encoder()
     network.load_state_dict(weights.load(CONTRACT.name))
     return network.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]

@@ -27,7 +27,7 @@ class Denoise:
     )
     blur: float | None = number("Blur", "How soft the photo is. Automatic unless you set it.", None)
     fidelity: float = number("Fidelity", FIDELITY, 100)
-    model: str = model("restorer", "; that one has no levels")
+    model: str = model("restorer", "; that one has no levels and no fidelity")
 
     def run(self, task: Task) -> None:
         if self.strength == 0:

@@ -43,7 +43,7 @@ def photos(source: Path, side_px: int) -> list[Path]:
         raise CalotypeError(
             "BAD_DATA",
             f"{source} holds {len(found)} pictures and none has sides of {side_px} pixels or more. "
-            "Name a folder of larger photos with --data.",
+            "Name a folder of larger ones.",
         )
     return usable
 

@@ -26,6 +26,8 @@ from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
 
 SIDE_PX = 192
+JUDGED_PX = 256
+"""Side of what is trained on, and of what is judged."""
 STYLE_STAGES = 4
 """Of the encoder's five; the last sees a crop at too few places for a covariance."""
 
@@ -78,7 +80,7 @@ class DualRecipe:
         return terms
 
     def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
-        paintings = data.photos(self.styles, SIDE_PX) if self.styles else []
+        paintings = data.photos(self.styles, JUDGED_PX) if self.styles else []
         if not paintings and (self.content or self.style):
             raise CalotypeError("BAD_PARAMETER", "Say where paintings are: --styles FOLDER.")
         return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings))
@@ -131,11 +133,11 @@ class DualRecipe:
 def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Of each photo: the truth, and the results by what the network was told, all (1, 3, 256, 256)."""
     device = next(network.parameters()).device
-    for index, path in enumerate(data.photos(folder, 256)[:count]):
+    for index, path in enumerate(data.photos(folder, JUDGED_PX)[:count]):
         rng = np.random.default_rng(index)
-        clean = data.tensor(data.centre(data.pixels(path), 256))[None]
+        clean = data.tensor(data.centre(data.pixels(path), JUDGED_PX))[None]
         luma, chroma = chromas.split(clean)
-        nothing = hints.none(256, 256)
+        nothing = hints.none(JUDGED_PX, JUDGED_PX)
         asked = {
             "automatic": (*nothing, hints.NO_PALETTE),
             "palette": (*nothing, hints.palette(chroma[0], 5, rng)),
@@ -154,15 +156,15 @@ def stylised(
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Photo, result and painting, (1, 3, 256, 256)."""
     device = next(network.parameters()).device
-    paintings = data.photos(styles, 256)
-    for index, path in enumerate(data.photos(folder, 256)[:count]):
+    paintings = data.photos(styles, JUDGED_PX)
+    for index, path in enumerate(data.photos(folder, JUDGED_PX)[:count]):
         clean, painting = (
-            data.tensor(data.centre(data.pixels(p), 256))[None]
+            data.tensor(data.centre(data.pixels(p), JUDGED_PX))[None]
             for p in (path, paintings[index * 17 % len(paintings)])
         )
+        luma, chroma = (part.to(device) for part in chromas.split(clean))
         with torch.autocast(device.type, torch.bfloat16):
             row = network.row_of(encoder.shipped(device)(painting.to(device)))
-            luma, chroma = (part.to(device) for part in chromas.split(clean))
             made, _ = network.stylise(luma, chroma, row)
         yield clean, made.float().cpu(), painting
 

@@ -45,8 +45,8 @@ class Guard:
     def calm(self) -> bool:
         """Whether this is a state to go back to."""
         half = CRITIC_STEPS // 2
-        lost = len(self.standings) >= half and _lost(list(self.standings)[-half:])
-        return self.far == 0 and not lost
+        recent = list(self.standings)[-half:]
+        return self.far == 0 and (len(recent) < half or not (_lost(recent) or _blind(recent)))
 
     def trouble(self, losses: list[float], gradients: list[float], standing: Standing | None) -> str | None:
         """What is wrong after a step, as the middle of a sentence; None where nothing is.
@@ -70,7 +70,7 @@ class Guard:
             return None
         if _lost(list(self.standings)):
             return f"the critic has told every real picture from a made one for {CRITIC_STEPS} steps"
-        if fmean(abs(s.score) for s in self.standings) < BLIND:
+        if _blind(list(self.standings)):
             return f"the critic has told no real picture from a made one for {CRITIC_STEPS} steps"
         return None
 
@@ -80,3 +80,8 @@ def _lost(standings: list[Standing]) -> bool:
     half = len(standings) // 2
     falls = fmean(s.score for s in standings[half:]) < fmean(s.score for s in standings[:half])
     return fmean(s.lead for s in standings) >= LEAD and falls
+
+
+def _blind(standings: list[Standing]) -> bool:
+    """Whether the real and the made are all one to the critic."""
+    return fmean(abs(s.score) for s in standings) < BLIND

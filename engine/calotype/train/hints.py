@@ -1,7 +1,7 @@
 """What a user may say about the colours of a grey photo, drawn at random from the photo's true ones.
 
 Chroma is (2, H, W), hints are chroma where known (1, H, W) is 1 and 0 elsewhere. Source: points whose number
-is geometric and whose place is near the middle more often, Zhang et al. 2017; strokes and palettes are ours.
+is geometric, Zhang et al. 2017; strokes and palettes are ours.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def points(chroma: Tensor, count: int, rng: Generator, side_px: int = 5) -> Hint
     height, width = chroma.shape[1:]
     hints, known = torch.zeros_like(chroma), torch.zeros(1, height, width)
     for _ in range(count):
-        y, x = (int(rng.integers(0, max(1, side - side_px))) for side in (height, width))
+        y, x = (int(rng.integers(0, max(1, side - side_px + 1))) for side in (height, width))
         box = (slice(None), slice(y, y + side_px), slice(x, x + side_px))
         hints[box] = chroma[box].mean((1, 2), keepdim=True)
         known[box] = 1
@@ -72,7 +72,7 @@ NO_PALETTE = torch.zeros(PALETTE)
 
 
 def drawn(chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Hints, known and palette as users give them: a third nothing at all."""
+    """Hints, known and palette as users give them; one time in five nothing at all."""
     kind = rng.random()
     hints, known = none(*chroma.shape[1:])
     if kind > 0.65:
