@@ -58,7 +58,8 @@ def main() -> None:
         before, after = (_read(Path(folder) / f"{name}.png") for name in ("before", "after"))
     row("astronaut", before, after)
     face = slice(20, 200), slice(130, 310)
-    row("portrait", before[face], after[face], double=True)
+    certain, likely = (made("restore", before, fidelity=value)[0] for value in (100.0, 0.0))
+    row("portrait", before[face], certain[face], likely[face], double=True)
 
     rng = np.random.default_rng(SEED)
     cat, _ = ageing.old_photo(data.chelsea()[:, 20:] / np.float32(255), rng, [])
