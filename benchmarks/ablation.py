@@ -5,7 +5,7 @@
     calotype train restorer-detail --data PHOTOS --steps 400 --perceptual 0 --run RUNS/without-perceptual
     python benchmarks/ablation.py --data DIR --runs RUNS [--limit N]
 
-DIR holds testsets/kodak24. Prints Markdown for docs/benchmarks.md.
+DIR holds testsets/kodak24 and photos-val. Prints Markdown for docs/benchmarks.md.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from calotype.image.metrics import psnr, ssim
 from calotype.models import encoder, quality, restorer, weights
-from calotype.train import ageing, degradations, losses
+from calotype.train import ageing, data, degradations, losses
 
 SHIPPED, FAITHFUL = "the weights that ship", "neither (*Fidelity* 100)"
 ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
@@ -39,6 +39,8 @@ ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
 }
 """Run whose weights are taken, and what is asked for beside the preset 'strong' at fidelity 0."""
 
+
+MEASURES = ("PSNR dB", "SSIM", "perceptual distance", "quality score")
 
 load_shipped = weights.load
 
@@ -62,8 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     judge = encoder.Encoder().eval()
     judge.load_state_dict(weights.load(encoder.CONTRACT.name))
-    clean = [read(path) for path in of(options.data, "kodak24", options.limit)]
-    worn = [ageing.old_photo(each, np.random.default_rng(i), [])[0] for i, each in enumerate(clean)]
+    clean, worn = aged(of(options.data, "kodak24", options.limit))
 
     print("## What each part gives\n")
     print(header(f"{torch.get_num_threads()} of torch", "torch", "numpy"))
@@ -81,7 +82,32 @@ def main() -> None:
             method(worn[0][:64, :64])
         found = [measured(judge, a, method(b)) for a, b in zip(clean, worn, strict=True)]
         rows.append(row(label, found))
-    print(table(["strong", "PSNR dB", "SSIM", "perceptual distance", "quality score"], rows))
+    print(table(["strong", *MEASURES], rows))
+    restorer.between.cache_clear()
+    photos = data.photos(options.data / "photos-val", 256)[24:48][: options.limit]
+    show_fidelity(judge, "kodak24", clean, worn)
+    show_fidelity(judge, "photos-val", *aged(photos))
+
+
+def aged(paths: list[Path]) -> tuple[list[Floats], list[Floats]]:
+    """Photos, sides cut to multiples of 16, and what became of them."""
+    clean = [_cut(read(path)) for path in paths]
+    return clean, [ageing.old_photo(each, np.random.default_rng(i), [])[0] for i, each in enumerate(clean)]
+
+
+def _cut(picture: Floats) -> Floats:
+    height, width = (side // 16 * 16 for side in picture.shape[:2])
+    return picture[:height, :width]
+
+
+def show_fidelity(judge: nn.Module, name: str, clean: list[Floats], worn: list[Floats]) -> None:
+    rows = []
+    for fidelity in (100, 60, 0):
+        method = operation("restore", preset="strong", scratches=False, fidelity=fidelity)
+        found = [measured(judge, a, method(b)) for a, b in zip(clean, worn, strict=True)]
+        rows.append(row(str(fidelity), found))
+    print(f"### *Fidelity*, without scratches: {len(clean)} pictures of {name}\n")
+    print(table(["fidelity", *MEASURES], rows))
 
 
 def row(label: str, found: list[tuple[float, float, float, float]]) -> list[str]:
