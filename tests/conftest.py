@@ -48,6 +48,14 @@ class Engine:
         self.process.stderr.close()
 
 
+def pytest_sessionfinish() -> None:
+    """The last engines need a moment to end; left to Python's own end, it would warn of each."""
+    deadline = time.monotonic() + 5
+    while launch._started and time.monotonic() < deadline:
+        launch.reap()
+        time.sleep(0.05)
+
+
 def wait_for(condition, timeout_s: float = 10) -> None:
     """Poll until condition() holds; fail after timeout_s."""
     deadline = time.monotonic() + timeout_s

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from pathlib import Path
 from typing import Generator, Iterator, List, Optional
 
@@ -107,6 +108,7 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
     environment = {
         k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")
     }
+    reap()
     home = places.data_dir()
     environment["CALOTYPE_HOME"] = str(home)  # the engine has no home.txt to read
     environment["PYTHONSAFEPATH"] = "1"  # and cwd, for 3.10: no import from the editor's folder
@@ -132,7 +134,13 @@ def _start(python: str, options: List[str]) -> "subprocess.Popen[bytes]":
         ) from error
     _started.append(process)
     process.complaints = complaints  # type: ignore[attr-defined]
+    weakref.finalize(process, complaints.close)
     return process
+
+
+def reap() -> None:
+    """Let go of engines that have ended: an editor may start many."""
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _last_words(process: "subprocess.Popen[bytes]") -> str:
