@@ -26,19 +26,17 @@ from calotype.image.metrics import psnr, ssim
 from calotype.models import encoder, quality, restorer, weights
 from calotype.train import ageing, data, degradations, losses
 
-SHIPPED, FAITHFUL = "the weights that ship", "neither (*Fidelity* 100)"
 ROWS: dict[str, tuple[str | None, dict[str, Any]]] = {
     "everything": ("all", {}),
     "without the critic": ("without-gan", {}),
     "without the perceptual loss": ("without-perceptual", {}),
-    FAITHFUL: (None, {"fidelity": 100}),
+    "neither (*Fidelity* 100)": (None, {"fidelity": 100}),
     "without cleaning": (None, {"cleaning": False}),
     "without tone": ("all", {"tone": False}),
     "without scratches": ("all", {"scratches": False}),
-    SHIPPED: (None, {}),
+    "the weights that ship": (None, {}),
 }
 """Run whose weights are taken, and what is asked for beside the preset 'strong' at fidelity 0."""
-
 
 MEASURES = ("PSNR dB", "SSIM", "perceptual distance", "quality score")
 
@@ -49,7 +47,9 @@ def measured(judge: nn.Module, clean: Floats, result: Floats) -> tuple[float, fl
     a, b = batched(clean), batched(degradations.to_8_bit(result))
     with torch.inference_mode():
         apart = losses.perceptual(judge, b, a).item()
-    return psnr(a, b), ssim(a, b).item(), apart, quality.score(b[0]) or 0.0
+    points = quality.score(b[0])
+    assert points is not None
+    return psnr(a, b), ssim(a, b).item(), apart, points
 
 
 def loaded(run: Path, name: str) -> dict[str, Tensor]:
@@ -62,8 +62,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="the folder of the three trainings")
     parser.add_argument("--limit", type=int, help="pictures; otherwise all")
     options = parser.parse_args()
-    judge = encoder.Encoder().eval()
-    judge.load_state_dict(weights.load(encoder.CONTRACT.name))
+    judge = encoder.shipped(torch.device("cpu"))
     clean, worn = aged(of(options.data, "kodak24", options.limit))
 
     print("## What each part gives\n")

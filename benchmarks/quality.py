@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
+from restoring.pictures import Floats, read
 from stage import SEED, header, photo, table, timed, verdict
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
@@ -27,9 +27,6 @@ from calotype.models.quality import score, score_of
 from calotype.models.restorer import BLIND
 from calotype.train import data, degradations
 from calotype.train import quality as fitting
-
-Floats = NDArray[np.float32]
-"""Pictures (H, W, 3), sRGB-encoded, 0..1 with 8 bits."""
 
 NIQE_PHOTOS = 125
 SHARP = 0.75
@@ -96,7 +93,7 @@ class Niqe:
     def of(cls, photos: list[Path]) -> "Niqe":
         kept = []
         for path in photos:
-            features, sharpness = _niqe_features(data.tensor(_floats(path)))
+            features, sharpness = _niqe_features(data.tensor(read(path)))
             kept.append(features[sharpness > SHARP * sharpness.max()])
         features = torch.cat(kept)
         return cls(features.mean(0), torch.cov(features.T))
@@ -150,7 +147,7 @@ class Rungs:
 def climb(paths: list[Path], ladder: Ladder, niqe: Niqe) -> Rungs:
     ours, others, restored, better = [], [], [], []
     for index, path in enumerate(paths):
-        clean = _floats(path)
+        clean = read(path)
         rng = np.random.default_rng((SEED, index))
         worn = [clean, *(degradations.to_8_bit(ladder.damage(clean, s, rng)) for s in ladder.steps)]
         after = [degradations.to_8_bit(fitting.restored(p, (BLIND,) * 3)) for p in worn]
@@ -171,11 +168,6 @@ def _score(picture: Floats) -> float:
     found = score(data.tensor(picture))
     assert found is not None
     return found
-
-
-def _floats(path: Path) -> Floats:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"), np.float32) / np.float32(255)
 
 
 def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -229,7 +221,7 @@ def show_mixture(name: str, paths: list[Path], niqe: Niqe) -> None:
     """Mixed damages and restorations as in the fit, of photos that it never saw."""
     found = []
     for index, path in enumerate(paths):
-        clean = _centre(_floats(path))
+        clean = _centre(read(path))
         rng = np.random.default_rng((SEED, 1, index))
         for _ in range(3):
             worn = fitting.worn(clean, rng)

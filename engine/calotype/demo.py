@@ -6,14 +6,12 @@ The bundled photo is NASA's portrait of the astronaut Eileen Collins, public dom
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
 from calotype import cli
 from calotype.image import files
 from calotype.image.metrics import psnr, ssim
-from calotype.train import ageing, degradations
+from calotype.train import ageing, data, degradations
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
 
@@ -40,7 +38,7 @@ def run(photo: Path | None, out: Path) -> None:
     files.write(after, result.layers[0], document)
     print(f"before: {before.resolve()}\nafter:  {after.resolve()}")  # noqa: T201
     if photo is None:
-        truth, old, new = (_tensor(_floats(path)) for path in (PHOTO, before, after))
+        truth, old, new = (data.tensor(_floats(path))[None] for path in (PHOTO, before, after))
         print(  # noqa: T201
             f"PSNR {psnr(old, truth):.2f} -> {psnr(new, truth):.2f} dB, "
             f"SSIM {ssim(old, truth):.3f} -> {ssim(new, truth):.3f}"
@@ -48,13 +46,8 @@ def run(photo: Path | None, out: Path) -> None:
 
 
 def _floats(path: Path) -> degradations.Array:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"), np.float32) / np.float32(255)
+    return data.pixels(path).astype(np.float32) / np.float32(255)
 
 
 def _to_bytes(picture: degradations.Array) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.rint(picture * 255).astype(np.uint8)
-
-
-def _tensor(picture: degradations.Array) -> Tensor:
-    return torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]

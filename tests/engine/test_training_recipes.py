@@ -23,7 +23,7 @@ from calotype.train import command, loop
 from calotype.train import encoder as encoder_recipe
 from calotype.train.encoder import TEACHER, TEACHER_DEPTHS, TEACHER_WIDTHS, EncoderRecipe
 from calotype.train.recipe import objectives_of
-from calotype.train.restorer_gan import RestorerDetailRecipe
+from calotype.train.restorer_gan import CRITICS, RestorerDetailRecipe
 from calotype_wire.errors import CalotypeError
 from trainees import Stopping, photo_folder
 
@@ -171,6 +171,30 @@ def test_each_loss_of_detail_takes_part_by_its_weight(folder: Path, missing: str
         assert torch.allclose(doubled[missing], 2 * usual[missing], rtol=1e-3, atol=1e-9)
         without = slope(**{missing: 0.0})
         assert missing not in without or without[missing].abs().sum() == 0
+
+
+@pytest.mark.parametrize("critic", ["unet", "patch"])
+@pytest.mark.parametrize("contest", ["relativistic", "hinge"])
+def test_every_critic_teaches_in_every_contest(folder: Path, critic: str, contest: str) -> None:
+    recipe = RestorerDetailRecipe(critic=critic, contest=contest, structural=0.1, perceptual=0, **DETAIL)  # type: ignore[arg-type]
+    network, companions = recipe.network(), recipe.companions()
+    assert isinstance(companions, CRITICS[critic])
+    maker, judge = recipe.objectives(network, companions)
+    samples = recipe.samples(folder, 0)
+    batch = default_collate([samples[0], samples[1]])
+    terms = maker.loss(batch)
+    assert set(terms) == {"pixels", "structural", "adversarial"}
+    assert all(
+        torch.autograd.grad(t, network.tail.weight, retain_graph=True)[0].any() for t in terms.values()
+    )
+    optimizer = torch.optim.AdamW(companions.parameters(), 1e-4)
+    opinions = []
+    for _ in range(8):
+        opinions.append(judge.loss(batch)["critic"])
+        optimizer.zero_grad()
+        opinions[-1].backward()
+        optimizer.step()
+    assert opinions[-1] < opinions[0]
 
 
 def test_without_an_adversary_there_is_no_critic() -> None:

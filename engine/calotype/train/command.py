@@ -75,6 +75,10 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("--teacher", type=Path, help="of the encoder: folder with the network to learn from")
     command.add_argument("--paintings", type=Path, help="of the encoder: folder of paintings, beside --data")
     command.add_argument("--styles", type=Path, help="of dual: folder of paintings")
+    command.add_argument("--critic", choices=["unet", "patch"], help="of restorer-detail: what judges it")
+    command.add_argument(
+        "--contest", choices=["relativistic", "hinge"], help="of restorer-detail: the adversarial loss"
+    )
     for model, terms in LOSSES.items():
         for term in terms:
             command.add_argument(
@@ -83,7 +87,7 @@ def _add_recipe(command: argparse.ArgumentParser) -> None:
 
 
 LOSSES = {
-    "restorer-detail": ("pixels", "perceptual", "adversarial"),
+    "restorer-detail": ("pixels", "structural", "perceptual", "adversarial"),
     "dual": ("colour", "histogram", "content", "style"),
 }
 
@@ -92,6 +96,8 @@ FIELDS = (
     "teacher",
     "paintings",
     "styles",
+    "critic",
+    "contest",
     "learning_rate",
     "batch_size",
     *(term for terms in LOSSES.values() for term in terms),

@@ -28,7 +28,9 @@ from calotype_wire.errors import CalotypeError
 SIDE_PX = 192
 JUDGED_PX = 256
 """Side of what is trained on, and of what is judged."""
-STYLE_STAGES = 4
+
+Features = list[Tensor]
+CONTENT_STAGES, STYLE_STAGES = slice(2, 4), slice(0, 4)
 """Of the encoder's five; the last sees a crop at too few places for a covariance."""
 
 CHROMA = 0.05
@@ -74,9 +76,8 @@ class DualRecipe:
             with torch.no_grad():
                 wanted, painting = judge(chromas.join(luma, chroma)), judge(batch["painting"][photo])
             made, _ = network.stylise(luma, chroma, network.row_of(painting))
-            seen = judge(made.float())
-            terms["content"] = self.content * losses.content(seen[2:4], wanted[2:4])
-            terms["style"] = self.style * losses.style(seen[:STYLE_STAGES], painting[:STYLE_STAGES])
+            content, style = distances(judge(made.float()), wanted, painting)
+            terms |= {"content": self.content * content, "style": self.style * style}
         return terms
 
     def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
@@ -108,15 +109,9 @@ class DualRecipe:
         found = []
         for clean, made, painting in stylised(network, folder, self.styles, 16):
             judge = encoder.shipped(torch.device("cpu"))
-            seen, wanted, taught = judge(made), judge(clean), judge(painting)
-            found.append(
-                [
-                    losses.content(seen[2:4], wanted[2:4]).item(),
-                    losses.style(seen[:STYLE_STAGES], taught[:STYLE_STAGES]).item(),
-                ]
-            )
-        content, style = np.mean(found, axis=0)
-        return {"content": float(content), "style": float(style)}
+            found.append(torch.stack(distances(*map(judge, (made, clean, painting)))))
+        content, style = torch.stack(found).mean(0).tolist()
+        return {"content": content, "style": style}
 
     def samples_sheet(self, network: nn.Module, folder: Path) -> Sheet:
         assert isinstance(network, dual.Dual)
@@ -128,6 +123,12 @@ class DualRecipe:
                 luma = chromas.split(clean)[0].expand(-1, 3, -1, -1)
                 rows.append(tuple(x[0] for x in (luma, clean, painting, made.clamp(0, 1), clean)))
         return rows
+
+
+def distances(seen: Features, photo: Features, painting: Features) -> tuple[Tensor, Tensor]:
+    """Of content and of style, of what was made of a photo after a painting."""
+    content = losses.content(seen[CONTENT_STAGES], photo[CONTENT_STAGES])
+    return content, losses.style(seen[STYLE_STAGES], painting[STYLE_STAGES])
 
 
 def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:

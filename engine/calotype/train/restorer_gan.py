@@ -12,7 +12,6 @@ gradients on the picture are 1 (pixels) to 2-8 (perceptual) to 0.2-2 (adversaria
 1, as in Real-ESRGAN, it would be 10-40 to 1: our features differ more than VGG's where little is to be seen.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +22,13 @@ from torch.utils.data import Dataset
 
 from calotype.image.metrics import psnr
 from calotype.models import encoder, restorer, weights
-from calotype.models.discriminators import UNetDiscriminator
+from calotype.models.discriminators import PatchDiscriminator, UNetDiscriminator
 from calotype.train import data, losses
 from calotype.train.recipe import Batch, Objective, Sheet, Standing
 from calotype.train.restorer import sample, trials
+
+CRITICS = {"unet": UNetDiscriminator, "patch": PatchDiscriminator}
+CONTESTS = {"relativistic": losses.relativistic, "hinge": losses.hinge_critic}
 
 MARGIN = 1.0
 """A critic that holds the real so much above the made is sure."""
@@ -34,11 +36,17 @@ MARGIN = 1.0
 
 @dataclass(frozen=True)
 class RestorerDetailRecipe:
-    """pixels, perceptual, adversarial: weights of the losses; 0 leaves one out, with all that it costs."""
+    """pixels, structural, perceptual, adversarial: weights of the losses; 0 leaves one out, with its cost.
+
+    critic: one of CRITICS. contest: how it and the network are pitted, one of CONTESTS.
+    """
 
     pixels: float = 1.0
+    structural: float = 0.0
     perceptual: float = 0.2
     adversarial: float = 0.1
+    critic: str = "unet"
+    contest: str = "relativistic"
     name: str = "restorer-detail"
     critic_rate: float = 5.0
     batch_size: int = 8
@@ -51,10 +59,10 @@ class RestorerDetailRecipe:
         return network
 
     def companions(self) -> nn.Module:
-        return UNetDiscriminator() if self.adversarial else nn.ModuleList()
+        return CRITICS[self.critic]() if self.adversarial else nn.ModuleList()
 
     def objectives(self, network: nn.Module, companions: nn.Module) -> list[Objective]:
-        bout = _Bout(self, network, companions, self.encoder)
+        bout = _Bout(self, network, companions)
         maker = Objective("loss", network, bout.make)
         return (
             [maker, Objective("critic", companions, bout.judge, bout.standing, self.critic_rate, (0.5, 0.99))]
@@ -87,35 +95,35 @@ class RestorerDetailRecipe:
 class _Bout:
     """The restorer against its critic, on the same batch: what was made is made once."""
 
-    def __init__(
-        self,
-        recipe: RestorerDetailRecipe,
-        network: nn.Module,
-        critic: nn.Module,
-        encoder: Callable[[torch.device], nn.Module],
-    ) -> None:
+    def __init__(self, recipe: RestorerDetailRecipe, network: nn.Module, critic: nn.Module) -> None:
         self.recipe = recipe
         self.network = network
         self.critic = critic
-        self.encoder = encoder
 
     def make(self, batch: Batch) -> dict[str, Tensor]:
         made, clean = self.network(batch["worn"], batch["levels"]).float(), batch["clean"]
         self.made = made.detach()
         terms = {"pixels": self.recipe.pixels * (made - clean).abs().mean()}
+        if self.recipe.structural:
+            terms["structural"] = self.recipe.structural * losses.structural(made, clean)
         if self.recipe.perceptual:
-            distance = losses.perceptual(self.encoder(made.device), made, clean)
+            distance = losses.perceptual(self.recipe.encoder(made.device), made, clean)
             terms["perceptual"] = self.recipe.perceptual * distance
         if self.recipe.adversarial:
-            with torch.no_grad():
-                real = self.critic(clean)
-            terms["adversarial"] = self.recipe.adversarial * losses.relativistic(self.critic(made), real)
+            terms["adversarial"] = self.recipe.adversarial * self._fooled(made, clean)
         return terms
+
+    def _fooled(self, made: Tensor, clean: Tensor) -> Tensor:
+        if self.recipe.contest == "hinge":
+            return losses.hinge_maker(self.critic(made))
+        with torch.no_grad():
+            real = self.critic(clean)
+        return losses.relativistic(self.critic(made), real)
 
     def judge(self, batch: Batch) -> dict[str, Tensor]:
         real, made = self.critic(batch["clean"]).float(), self.critic(self.made).float()
         self.opinions = real.detach(), made.detach()
-        return {"critic": losses.relativistic(real, made)}
+        return {"critic": CONTESTS[self.recipe.contest](real, made)}
 
     def standing(self) -> Standing:
         real, made = self.opinions
