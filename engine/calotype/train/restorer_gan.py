@@ -7,9 +7,8 @@ Heusel et al. 2017 (two time-scale update rule).
 Measured: at one rate for both, 1e-4 or 5e-5, the critic is beaten before it has learnt anything, and stays at
 ln 2 for good; five times as fast as its opponent, and with less momentum, it leads from step 200 on.
 
-The weights keep faces as they are: measured on stage A's results, after 150 steps of the critic, the
-gradients on the picture are 1 (pixels) to 2-8 (perceptual) to 0.2-2 (adversarial). At a perceptual weight of
-1, as in Real-ESRGAN, it would be 10-40 to 1: our features differ more than VGG's where little is to be seen.
+The weights keep faces as they are: at a perceptual weight of 1, as in Real-ESRGAN, that loss would outweigh
+the pixels many times over, since our features differ more than VGG's where little is to be seen.
 """
 
 from dataclasses import dataclass
