@@ -4,8 +4,8 @@ Sources: the three losses and interpolation with the faithful weights, Wang et a
 critic with spectral norm, Wang et al. 2021 (Real-ESRGAN); a critic that learns faster than its opponent,
 Heusel et al. 2017 (two time-scale update rule).
 
-Measured: at one rate for both, 1e-4 or 5e-5, the critic is beaten before it has learnt anything, and stays at
-ln 2 for good; five times as fast as its opponent, and with less momentum, it leads from step 200 on.
+At one rate for both the critic was beaten before it had learnt anything, and stayed at ln 2; five times as
+fast, and with less momentum, it gains its lead (docs/adr/0010-detail-is-a-second-set-of-weights.md).
 
 The weights keep faces as they are: at a perceptual weight of 1, as in Real-ESRGAN, that loss would outweigh
 the pixels many times over, since our features differ more than VGG's where little is to be seen.
