@@ -26,13 +26,15 @@ class Engine:
     """The engine of one CALOTYPE_HOME; options as of 'calotype serve'."""
 
     def __init__(self, *options: str, python: str = sys.executable) -> None:
+        self.clients: list[Client] = []
         self.process = subprocess.Popen([python, "-m", "calotype", "serve", *options], stderr=subprocess.PIPE)
         wait_for(lambda: connection.load(places.connection_file()) is not None, 60)
 
     def client(self) -> Client:
         found = connection.load(places.connection_file())
         assert found is not None
-        return connect(found, "test")
+        self.clients.append(connect(found, "test"))
+        return self.clients[-1]
 
     def worker_pids(self) -> list[int]:
         return [child.pid for child in psutil.Process(self.process.pid).children()]
@@ -41,6 +43,8 @@ class Engine:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
     def stop(self) -> None:
+        for client in self.clients:  # those of a test that failed, too
+            client.close()
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait(20)

@@ -1,5 +1,7 @@
 """Pictures in tiles: every pixel once, as if in one piece, within the memory that there is."""
 
+import errno
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -105,6 +107,7 @@ def test_tiles_shrink_with_the_memory_that_is_free() -> None:
         torch.OutOfMemoryError(),
         RuntimeError("can't allocate memory"),
         RuntimeError("could not create a primitive"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
 )
 def test_when_even_small_tiles_do_not_fit_a_sentence_says_so(error: Exception) -> None:

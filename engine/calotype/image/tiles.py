@@ -1,5 +1,6 @@
 """Large pictures in overlapping tiles, blended with cosine ramps, in bounded memory."""
 
+import errno
 import math
 from collections.abc import Callable
 
@@ -99,7 +100,7 @@ def with_less_memory(attempt: Callable[[int], None], side: int = SIDE_PX) -> int
     while side >= SIDE_PX_MIN:
         try:
             attempt(side)
-        except (MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
+        except (MemoryError, OSError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         else:
@@ -121,6 +122,14 @@ def out_of_memory() -> CalotypeError:
 def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:  # of a picture's file that is mapped
+        return True
     text = str(error)  # torch on the CPU raises a plain RuntimeError; the last phrase is oneDNN's
-    phrases = ("can't allocate memory", "not enough memory", "out of memory", "could not create a primitive")
+    phrases = (
+        "can't allocate memory",
+        "not enough memory",
+        "out of memory",
+        "bad_alloc",
+        "could not create a primitive",
+    )
     return any(phrase in text for phrase in phrases)

@@ -72,12 +72,12 @@ NO_PALETTE = torch.zeros(PALETTE)
 
 
 def drawn(chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Hints, known and palette as users give them; one time in five nothing at all."""
+    """Hints, known and palette as users give them; one time in six nothing at all."""
     kind = rng.random()
     hints, known = none(*chroma.shape[1:])
-    if kind > 0.65:
-        hints, known = points(chroma, int(rng.geometric(1 / 12)), rng, int(rng.integers(1, 10)))
-    elif kind > 0.45:
+    if kind > 0.5:
+        hints, known = points(chroma, int(rng.geometric(1 / 20)), rng, int(rng.integers(2, 10)))
+    elif kind > 0.3:
         hints, known = strokes(chroma, int(rng.integers(1, 9)), rng)
     vector = NO_PALETTE
     mood = rng.random()
