@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -110,10 +111,19 @@ def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter
     elif isinstance(parameter, params.Choice):
         command.add_argument(flag, dest=parameter.name, choices=[c[0] for c in parameter.choices], help=help)
     elif isinstance(parameter, params.OtherLayer):
-        help += " A picture of the same size."
+        help += "" if parameter.any_size else " A picture of the same size."
         command.add_argument(flag, dest=parameter.name, type=Path, metavar="FILE", help=help)
+    elif isinstance(parameter, params.Palette):
+        help += " As #rrggbb, with commas between them."
+        command.add_argument(flag, dest=parameter.name, type=_colours, metavar="COLOURS", help=help)
+    elif isinstance(parameter, params.File):
+        command.add_argument(flag, dest=parameter.name, type=os.path.abspath, metavar="FILE", help=help)
     else:
         command.add_argument(flag, dest=parameter.name, help=help)
+
+
+def _colours(text: str) -> list[str]:
+    return [colour.strip() for colour in text.split(",")]
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -130,7 +140,8 @@ def _run(options: argparse.Namespace) -> None:
     for parameter in operation.parameters:
         if isinstance(parameter, params.OtherLayer) and parameter.name in given:
             other = files.read(given[parameter.name]).layer
-            _check_size(given[parameter.name], other, document.layer)
+            if not parameter.any_size:
+                _check_size(given[parameter.name], other, document.layer)
             given[parameter.name] = len(layers)
             layers.append(other)
     operation.check(given)

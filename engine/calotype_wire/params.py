@@ -115,9 +115,13 @@ class Style(Text):
 
 @dataclass(frozen=True)
 class OtherLayer(Parameter):
-    """Another layer of the document: its place among the layers that are sent with the job, from 1."""
+    """Another layer of the document: its place among the layers that are sent with the job, from 1.
+
+    any_size: it need not be as large as the picture.
+    """
 
     kind: ClassVar[str] = "layer"
+    any_size: bool = False
 
     def _check(self, value: Any) -> Any:
         if type(value) is not int or not 1 <= value < 64:

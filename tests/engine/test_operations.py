@@ -8,7 +8,7 @@ import torch
 from skimage import data as photos
 from skimage import transform
 
-from calotype import ops
+from calotype import demo, ops
 from calotype.image.codec import Canvas
 from calotype.image.selection import Selection
 from calotype.image.tint import Tint, split, tint_of
@@ -41,8 +41,9 @@ def task_of(
     depth: str = "u8",
     mask: np.ndarray | None = None,
 ) -> Task:
-    """others: further layers, grey. mask: of the selection, (H, W)."""
-    canvases = [Canvas.of(layer(pixels, channels, depth)), *(Canvas.of(layer(p, "G")) for p in others)]
+    """others: further layers, grey or RGBA. mask: of the selection, (H, W)."""
+    further = [Canvas.of(layer(p, "G" if p.shape[2] == 1 else "RGBA")) for p in others]
+    canvases = [Canvas.of(layer(pixels, channels, depth)), *further]
     selection = None
     if mask is not None:
         sent = layer(mask[..., None], "G")
@@ -81,6 +82,10 @@ def _others(parameter: params.Parameter) -> list[Any]:
         return [value for value, _ in parameter.choices if value != parameter.default]
     if isinstance(parameter, params.OtherLayer):
         return [1]
+    if isinstance(parameter, params.Palette):
+        return [["#c02020", "#20c020"], ["#2020c0", "#20a0a0"]]
+    if isinstance(parameter, params.File):
+        return [str(demo.PHOTO)]
     return [not parameter.default]
 
 
@@ -94,14 +99,15 @@ def test_each_parameter_changes_the_result(operation: params.Operation, paramete
     if parameter.name == "sepia":
         grey = pixels.mean(axis=2, keepdims=True) / 255
         pixels = (grey * np.array([255, 230, 190])).astype(np.uint8)
-    painted = np.zeros((96, 96, 1), np.uint8)
-    painted[30:60, 60:63] = 255
-    selected = painted[..., 0] if parameter.name == "where" else None
+    painted = np.zeros((96, 96, 4), np.uint8)
+    painted[30:60, 60:63] = 255, 40, 40, 255
+    selected = painted[..., 3] if parameter.name == "where" else None
 
     def run(**values: Any) -> bytes:
         task = task_of(pixels, painted, mask=selected)
         try:
-            return result(operation.name, task, **values).tobytes()
+            pixels_made = result(operation.name, task, **values).tobytes()
+            return pixels_made + repr(task.results[0].shape.place).encode()
         except CalotypeError as nothing_found:
             return nothing_found.code.encode()
 
@@ -111,7 +117,9 @@ def test_each_parameter_changes_the_result(operation: params.Operation, paramete
         assert len(set(seen)) == len(seen)
 
 
-@pytest.mark.parametrize("operation", FILTERS, ids=lambda o: o.name)
+@pytest.mark.parametrize(
+    "operation", [o for o in FILTERS if o.name not in ("colorize", "stylize")], ids=lambda o: o.name
+)
 def test_a_grey_photo_stays_grey(operation: params.Operation) -> None:
     grey = np.repeat(old_photo().mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     made = result(operation.name, task_of(grey)).astype(int)

@@ -28,8 +28,23 @@ def join(luma: Tensor, chroma: Tensor) -> Tensor:
     blue, red = _BLUE * chroma[:, :1], _RED * chroma[:, 1:]
     green = -(LUMA[0].item() * red + LUMA[2].item() * blue) / LUMA[1].item()
     away = torch.cat([red, green, blue], dim=1)
-    room = torch.where(away > 0, 1 - luma, luma) / away.abs().clamp_min(1e-6)
-    return luma + away * room.amin(1, keepdim=True).clamp_max(1)
+    above = (1 - luma) / away.amax(1, keepdim=True).clamp_min(1e-6)
+    below = luma / (-away.amin(1, keepdim=True)).clamp_min(1e-6)
+    return luma + away * torch.minimum(above, below).clamp_max(1)
+
+
+def rounded(luma: Tensor, chroma: Tensor, steps: int | None) -> Tensor:
+    """As join, in whole steps of so many from 0 to 1, so that luma which is in whole steps stays the same.
+
+    Green is most of luma: rounded last, it takes up what red and blue were rounded by.
+    """
+    picture = join(luma, chroma)
+    if steps is None:
+        return picture
+    red, _, blue = torch.split((picture * steps).round(), 1, dim=1)
+    rest = luma * steps - LUMA[0].item() * red - LUMA[2].item() * blue
+    green = (rest / LUMA[1].item()).round().clamp(0, steps)
+    return torch.cat([red, green, blue], dim=1) / steps
 
 
 @dataclass(frozen=True)

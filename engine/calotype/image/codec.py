@@ -5,7 +5,7 @@ Results are written as the difference that an operation made, added to the docum
 bit for bit.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,18 @@ class Canvas:
         """(3, box.height, box.width). Samples that are no numbers read as 0."""
         return self.space.to_srgb(self._colours(box)).contiguous()
 
+    def opacity(self, box: Box) -> Tensor:
+        """(1, box.height, box.width), 0..1."""
+        if not self.has_alpha:
+            return torch.ones(1, box.height, box.width)
+        return _floats(_part(self.native, box)[..., -1:])
+
+    @property
+    def steps(self) -> int | None:
+        """How many steps its samples have from 0 to 1; None where they are floats."""
+        dtype = self.native.dtype
+        return int(np.iinfo(dtype).max) if dtype.kind == "u" else None
+
     def thumbnail(self, height: int, width: int) -> Tensor:
         """(3, height, width): the mean of what each pixel stands for, or of all where nothing is opaque."""
         sums, weights = torch.zeros(3, height, width), torch.zeros(1, height, width)
@@ -74,9 +86,7 @@ class Canvas:
             top = row * self.box.height // height
             bottom = max(top + 1, -(-(row + 1) * self.box.height // height))
             band = Box(0, top, self.box.width, bottom)
-            alpha = torch.ones(1, band.height, band.width)
-            if self.has_alpha:
-                alpha = _floats(_part(self.native, band)[..., -1:])
+            alpha = self.opacity(band)
             sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, width))[:, 0]
             weights[:, row] = adaptive_avg_pool2d(alpha, (1, width))[:, 0]
         mean = sums.sum((1, 2), keepdim=True) / weights.sum().clamp_min(1e-6)
@@ -171,6 +181,22 @@ def with_alpha(format: PixelFormat) -> PixelFormat:
     if format.channels.endswith("A"):
         return format
     return PixelFormat(format.channels + "A", format.depth, format.transfer)
+
+
+def in_rgb(grey: Canvas) -> Canvas:
+    """A grey layer in three equal colours, which sRGB describes where grey had a profile of its own."""
+    format = PixelFormat("RGBA" if grey.has_alpha else "RGB", grey.format.depth, grey.format.transfer)
+    shape = replace(grey.shape, format=format, profile_bytes=0)
+    result = Canvas(shape, memoryview(bytearray(shape.total_bytes)))
+    result.native[..., :3] = grey.native[..., :1]
+    if grey.has_alpha:
+        result.native[..., 3] = grey.native[..., 1]
+    if grey.profile:
+        for y in range(0, grey.box.height, _BAND_ROWS):
+            rows = Box(0, y, grey.box.width, min(y + _BAND_ROWS, grey.box.height))
+            colours = result.space.from_srgb(grey.picture(rows))
+            _part(result.native, rows)[..., :3] = _samples(colours, result.native.dtype)
+    return result
 
 
 def opaque_copy(source: Canvas, target: Canvas) -> None:

@@ -19,6 +19,7 @@ for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTif
 
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
+_IN_COLOUR = {"u8": "srgb", "u16": "rgb16", "f32": "scrgb"}
 _KEPT = ("exif-", "icc-", "xmp-", "iptc-", "png-comment", "resolution-unit")
 _UNKNOWN = ("lab", "labs", "labq", "lch", "cmc", "xyz", "yxy", "hsv")
 _WRITERS: dict[str, dict[str, Any]] = {
@@ -108,9 +109,11 @@ def write(path: Path, layer: Layer, like: Document) -> None:
         layer.pixels, layer.width, layer.height, bands, _FORMATS[layer.format.depth]
     )
     source = like._source
-    image = image.copy(interpretation=source.interpretation, xres=source.xres, yres=source.yres)
+    coloured = source.bands < 3 <= bands
+    interpretation = _IN_COLOUR[layer.format.depth] if coloured else source.interpretation
+    image = image.copy(interpretation=interpretation, xres=source.xres, yres=source.yres)
     for key in source.get_fields():
-        if key.startswith(_KEPT):
+        if key.startswith(_KEPT) and not (coloured and key == "icc-profile-data"):
             image.set_type(source.get_typeof(key), key, source.get(key))
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
     _save(path, image)

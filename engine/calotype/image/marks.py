@@ -1,7 +1,9 @@
 """What a user has marked on a layer of its own."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from calotype.image.codec import Box, Canvas
 
@@ -22,6 +24,27 @@ def marked(layer: Canvas, marks: Canvas) -> NDArray[np.bool_]:
     mask = np.zeros((under.height, under.width), np.bool_)
     mask[top : top + part.shape[0], left : left + part.shape[1]] = part
     return mask
+
+
+def painted(layer: Canvas, strokes: Canvas, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """layer, made as small as height x width: the mean colour of the strokes that lie over each pixel,
+    (3, height, width), and the share of it that they cover, (1, height, width).
+
+    The two may lie at different places of the document. strokes has transparency.
+    """
+    under, over = layer.shape, strokes.shape
+    sums = torch.zeros(height, width, 4)
+    x = (torch.arange(over.width) + over.x - under.x) * width // under.width
+    inside = (x >= 0) & (x < width)
+    for y in range(max(0, under.y - over.y), min(over.height, under.y + under.height - over.y)):
+        row = Box(0, y, over.width, y + 1)
+        alpha = strokes.opacity(row)
+        if alpha.any():
+            paint = torch.cat([strokes.picture(row) * alpha, alpha])[:, 0, inside]  # 4 n
+            sums[(y + over.y - under.y) * height // under.height].index_add_(0, x[inside], paint.T)
+    colours, share = torch.split(sums.permute(2, 0, 1), [3, 1])
+    pixels = under.width * under.height / (width * height)
+    return colours / share.clamp_min(1e-6), (share / pixels).clamp(0, 1)
 
 
 def _opaque(layer: Canvas) -> NDArray[np.bool_]:

@@ -1,10 +1,11 @@
 """Dual: one encoder, two decoders; one gives a grey photo its colours, the other repaints a photo in a style.
 
 Sources: hints as two planes and a mask beside the luma, Zhang et al. 2017 ("Real-Time User-Guided Image
-Colorization"); a palette as a vector that scales and shifts features, Perez et al. 2018 (FiLM); a style as
-one row of scales and shifts after instance norm, Dumoulin, Shlens, Kudlur 2017; the row foretold from the
-style's statistics, Ghiasi et al. 2017; statistics of a thumbnail for all tiles, Chen et al. 2022 (URST); why
-plain convolutions: docs/adr/0004-networks-of-plain-convolutions.md.
+Colorization"), here spread before the network sees them (docs/adr/0011-hints-are-spread-first.md); a palette
+as a vector that scales and shifts features, Perez et al. 2018 (FiLM); a style as one row of scales and shifts
+after instance norm, Dumoulin, Shlens, Kudlur 2017; the row foretold from the style's statistics, Ghiasi et
+al. 2017; statistics of a thumbnail for all tiles, Chen et al. 2022 (URST); why plain convolutions:
+docs/adr/0004-networks-of-plain-convolutions.md.
 """
 
 from collections.abc import Iterator
@@ -52,11 +53,11 @@ class Dual(nn.Module):
     def colour(self, luma: Tensor, hints: Tensor, known: Tensor, palette: Tensor) -> Tensor:
         """The chroma (B, 2, H, W) of a whole grey picture: what is where decides all of its colours.
 
-        luma: (B, 1, H, W), 0..1, sides multiples of 16. hints: (B, 2, H, W), the chroma where it is known,
-        else 0. known: (B, 1, H, W), 0..1. palette: (B, 65).
+        luma: (B, 1, H, W), 0..1, sides multiples of 16. hints: (B, 2, H, W), chroma, and known:
+        (B, 1, H, W), 0..1, how far it is to be trusted; both from image.spread. palette: (B, 65).
         """
         chroma: Tensor = self.colours(self.encoder(luma, hints, known), palette)
-        return chroma
+        return chroma + known * hints
 
     def stylise(
         self, luma: Tensor, chroma: Tensor, row: Tensor, moments: Moments | None = None

@@ -86,9 +86,9 @@ def palette(label: str, help: str) -> Any:
     return _field(params.Palette("", label, help, None, True))
 
 
-def other_layer(label: str, help: str) -> Any:
+def other_layer(label: str, help: str, any_size: bool = False) -> Any:
     """An index into task.layers, or None."""
-    return _field(params.OtherLayer("", label, help, None, True))
+    return _field(params.OtherLayer("", label, help, None, True, any_size))
 
 
 def _field(parameter: params.Parameter) -> Any:

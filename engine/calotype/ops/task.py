@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calotype.image import tiles
-from calotype.image.codec import Box, Canvas, opaque_copy, with_alpha
+from calotype.image.codec import Box, Canvas, in_rgb, opaque_copy, with_alpha
 from calotype.image.selection import Selection
 from calotype.image.tint import Tint, tint_of
 from calotype.models import device as devices
@@ -68,6 +68,16 @@ class Task:
             opaque_copy(source, target)
         self.results.append(target)
         return target
+
+    def leave_grey(self) -> Place:
+        """Where the result goes that has colours. A grey document cannot show them: the first layer goes on
+        as RGB, and into a new document, in which a selection limits the change and hides nothing.
+        """
+        if not self.layers[0].format.channels.startswith("G"):
+            return Place()
+        self.layers[0] = in_rgb(self.layers[0])
+        self._into_alpha = False
+        return Place("document")
 
     def mask(self, mask: Tensor, name: str) -> None:
         """A result that becomes the transparency of the one before it. mask: (H, W), 0..1, as layers[0]."""

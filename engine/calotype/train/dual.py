@@ -142,7 +142,7 @@ def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tenso
         asked = {
             "automatic": (*nothing, hints.NO_PALETTE),
             "palette": (*nothing, hints.palette(chroma[0], 5, rng)),
-            "hints": (*hints.points(chroma[0], 20, rng), hints.NO_PALETTE),
+            "hints": (*hints.spread(luma[0], *hints.points(chroma[0], 20, rng)), hints.NO_PALETTE),
         }
         results = {"grey": luma.expand(-1, 3, -1, -1)}
         for name, given in asked.items():
@@ -173,7 +173,6 @@ def stylised(
 def sample(clean: NDArray[np.float32], rng: Generator, paintings: list[Path]) -> dict[str, Tensor]:
     """What is to be coloured may be grainy and flat, as old photos are; its colours are true."""
     luma, chroma = (part[0] for part in chromas.split(data.tensor(clean)[None]))
-    given, known, palette = hints.drawn(chroma, rng)
     seen = luma
     if rng.random() < 0.3:
         seen = torch.from_numpy(degradations.gaussian_noise(luma.numpy(), rng.uniform(1, 10), rng)).clamp(
@@ -182,6 +181,7 @@ def sample(clean: NDArray[np.float32], rng: Generator, paintings: list[Path]) ->
     if rng.random() < 0.3:
         low, high = rng.uniform(0, 0.15), rng.uniform(0.8, 1)
         seen = low + (high - low) * seen ** float(rng.uniform(0.7, 1.4))
+    given, known, palette = hints.drawn(seen, chroma, rng)
     found = {"luma": luma, "seen": seen, "chroma": chroma, "hints": given, "known": known, "palette": palette}
     if paintings:
         path = paintings[int(rng.integers(len(paintings)))]

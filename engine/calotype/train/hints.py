@@ -10,6 +10,7 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from calotype.image import spread as spreading
 from calotype.models.dual import PALETTE, palette_of
 
 Hints = tuple[Tensor, Tensor]
@@ -64,6 +65,12 @@ def reference(chroma: Tensor) -> Tensor:
     return palette_of(chroma.flatten(1).T[::7])
 
 
+def spread(luma: Tensor, hints: Tensor, known: Tensor) -> Hints:
+    """As image.spread, of one picture."""
+    chroma, trust = spreading.spread(luma[None], hints[None], known[None])
+    return chroma[0], trust[0]
+
+
 def none(height: int, width: int) -> Hints:
     return torch.zeros(2, height, width), torch.zeros(1, height, width)
 
@@ -71,8 +78,8 @@ def none(height: int, width: int) -> Hints:
 NO_PALETTE = torch.zeros(PALETTE)
 
 
-def drawn(chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Hints, known and palette as users give them; one time in six nothing at all."""
+def drawn(luma: Tensor, chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Hints that are spread, trust and palette as users give them; one time in six nothing at all."""
     kind = rng.random()
     hints, known = none(*chroma.shape[1:])
     if kind > 0.5:
@@ -85,4 +92,4 @@ def drawn(chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
         vector = reference(chroma)
     elif mood > 0.5:
         vector = palette(chroma, int(rng.integers(2, 9)), rng)
-    return hints, known, vector
+    return *spread(luma, hints, known), vector
