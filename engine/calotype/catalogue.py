@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 from calotype.community import cards
+from calotype.models import styles
 from calotype.version import VERSION
 from calotype_wire import atomic, params, places
 
 
 def fingerprint() -> str:
-    """Changes whenever the source of an operation does, or the models that the user has added."""
+    """Changes whenever the source of an operation does, the catalogue of styles, or the user's models."""
     digest = hashlib.sha256(VERSION.encode())
     folders = [Path(__file__).parent / "ops"]
     if os.environ.get("CALOTYPE_OPERATIONS"):
@@ -19,6 +20,7 @@ def fingerprint() -> str:
     for folder in folders:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
+    digest.update(styles.CATALOGUE.read_bytes())
     for card in cards.installed():
         digest.update(repr(card).encode())
     return digest.hexdigest()

@@ -107,10 +107,11 @@ class File(Text):
 
 
 @dataclass(frozen=True)
-class Style(Text):
-    """The name of a trained style."""
+class Style(Choice):
+    """The name of a trained style. folder: where NAME.png shows each."""
 
     kind: ClassVar[str] = "style"
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class Operation:
     """What an editor must know of an operation to offer it.
 
     extra: of each result after the first, the name of the command line's option for it, and its help.
+    whole: all of the layer decides what becomes of a part, so all is sent even where a part is selected.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Operation:
     help: str
     parameters: Tuple[Parameter, ...] = ()
     extra: Tuple[Tuple[str, str], ...] = ()
+    whole: bool = False
 
     def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
@@ -175,13 +178,14 @@ class Operation:
     def to_wire(self) -> Dict[str, Any]:
         parameters = [parameter.to_wire() for parameter in self.parameters]
         wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
-        return {**wire, "extra": [list(pair) for pair in self.extra]}
+        return {**wire, "extra": [list(pair) for pair in self.extra], "whole": self.whole}
 
     @staticmethod
     def from_wire(wire: Mapping[str, Any]) -> "Operation":
         parameters = tuple(parameter_from_wire(parameter) for parameter in wire["parameters"])
         extra = tuple((pair[0], pair[1]) for pair in wire.get("extra", []))
-        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra)
+        whole = wire.get("whole") is True
+        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, whole)
 
 
 def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:

@@ -81,7 +81,7 @@ def run(
             return Outcome(Status.CANCEL)
     values, others = form.values(operation, config)
     parameters = operation.check(values)
-    source = pixels.source(image, layer)
+    source = pixels.source(image, layer, operation.whole)
     request = Request(
         operation.name,
         [source.layer, *(pixels.whole(other) for other in others)],

@@ -169,8 +169,11 @@ def check_there(drawable: Gimp.Layer) -> None:
         )
 
 
-def source(image: Gimp.Image, drawable: Gimp.Layer) -> Source:
-    """Raises CalotypeError EMPTY_SELECTION, GONE or TOO_LARGE."""
+def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Source:
+    """whole: all of the layer is sent, whatever is selected.
+
+    Raises CalotypeError EMPTY_SELECTION, GONE or TOO_LARGE.
+    """
     check_there(drawable)
     image_size = image.get_width(), image.get_height()
     everything = box_of(drawable)
@@ -185,7 +188,7 @@ def source(image: Gimp.Image, drawable: Gimp.Layer) -> Source:
                 "EMPTY_SELECTION",
                 "The selection lies outside of the layer. Select a part of the layer, or nothing at all.",
             )
-        box = visible.grown(CONTEXT_PX).within(everything)
+        box = everything if whole else visible.grown(CONTEXT_PX).within(everything)
     samples = Samples.of(drawable)
     layer, kept = _read(drawable, samples, box)
     return Source(image, image_size, drawable, samples, everything, box, visible, layer, kept, selection)

@@ -136,7 +136,9 @@ def _format_name(samples: Samples, layer: Layer) -> str:
         raise CalotypeError(
             "BAD_RESULT", "The result is in colours that GIMP does not know. Please report it."
         )
-    if layer.profile == samples.profile and layer.format.transfer == samples.format.transfer:
+    grey = (each.channels.startswith("G") for each in (layer.format, samples.format))
+    same = layer.profile == samples.profile and layer.format.transfer == samples.format.transfer
+    if same and len(set(grey)) == 1:
         return samples.name(layer.format)
     return _srgb_name(layer, "'" if layer.format.transfer == "srgb" else "")
 
@@ -216,16 +218,19 @@ def _white_mask(made: Gimp.Layer) -> Gimp.LayerMask:
 def _document(source: Source, layer: Layer, record: Record) -> Gimp.Image:
     """A new document in the colours of the one that was worked on."""
     old = source.image
-    image = Gimp.Image.new_with_precision(layer.width, layer.height, old.get_base_type(), old.get_precision())
+    base = old.get_base_type()
+    if not layer.format.channels.startswith("G"):
+        base = Gimp.ImageBaseType.RGB  # a grey image's, if the result has colours
+    image = Gimp.Image.new_with_precision(layer.width, layer.height, base, old.get_precision())
     image.undo_disable()
     profile = old.get_color_profile()
-    if profile is not None:
+    if profile is not None and base == old.get_base_type():
         image.set_color_profile(profile)
     _, x_resolution, y_resolution = old.get_resolution()
     image.set_resolution(x_resolution, y_resolution)
     alpha = layer.format.channels.endswith("A")
     made = Gimp.Layer.new(
-        image, layer.name, layer.width, layer.height, TYPES[old.get_base_type(), alpha], 100, MODES["normal"]
+        image, layer.name, layer.width, layer.height, TYPES[base, alpha], 100, MODES["normal"]
     )
     record.attach(made)
     image.insert_layer(made, None, 0)

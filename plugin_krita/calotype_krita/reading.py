@@ -38,8 +38,11 @@ class Reading:
     note: str = ""
 
 
-def active(document: Any) -> Reading:
-    """The active layer, as far as the selection reaches, with some context. Raises CalotypeError."""
+def active(document: Any, whole: bool = False) -> Reading:
+    """The active layer, as far as the selection reaches, with some context, or whole.
+
+    Raises CalotypeError.
+    """
     node = document.activeNode()
     if node is None:
         raise CalotypeError("NO_LAYER", "No layer is active. Click one in the Layers docker, then run again.")
@@ -53,7 +56,7 @@ def active(document: Any) -> Reading:
     note = ""
     if node.animated():
         note = f"Frame {document.currentTime()} was worked on; the new layer shows on every frame."
-    layer, space = read(node, area)
+    layer, space = read(node, bounds if whole else area)
     painted = node.type() == "paintlayer"  # all others are read as they look, masks and all
     masks = [m for m in node.childNodes() if painted and m.type() in EFFECTS and m.visible()]
     copies = tuple(mask.duplicate() for mask in masks)

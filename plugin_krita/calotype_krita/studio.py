@@ -75,7 +75,7 @@ class Studio(QtCore.QObject):
         with self._answering(key):
             operation = params.find(self.operations, name)
             document.waitForDone()  # a stroke that is still being painted belongs to the picture
-            source = reading.active(document)
+            source = reading.active(document, operation.whole)
             layers, checked = self._with_other_layers(document, operation, source, values)
             request = Request(name, layers, operation.check(checked), source.selection, "alpha")
             number = self.session.submit(request)

@@ -86,12 +86,18 @@ def _others(parameter: params.Parameter) -> list[Any]:
         return [["#c02020", "#20c020"], ["#2020c0", "#20a0a0"]]
     if isinstance(parameter, params.File):
         return [str(demo.PHOTO)]
+    if parameter.name == "blend":
+        return ["scream", "scream, kiss:2"]
     return [not parameter.default]
+
+
+ELSEWHERE = ("model", "blend_layer")
+"""Parameters with a test of their own: models are the user's, the layer says where a blend is what."""
 
 
 @pytest.mark.parametrize(
     ("operation", "parameter"),
-    [(o, p) for o in FILTERS for p in o.parameters if p.name != "model"],  # those are the user's
+    [(o, p) for o in FILTERS for p in o.parameters if p.name not in ELSEWHERE],
     ids=lambda x: x.name,
 )
 def test_each_parameter_changes_the_result(operation: params.Operation, parameter: params.Parameter) -> None:

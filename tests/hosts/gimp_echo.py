@@ -16,7 +16,7 @@ class Echo:
     flag: bool = toggle("Flag", "On or off.", False)
     kind: str = choice("Kind", "One of two.", "a", {"a": "A", "b": "B"})
     words: str = text("Words", "A text.")
-    look: str | None = style("Look", "A style.")
+    look: str = style("Look", "A style.")
     other: int | None = other_layer("Other", "A layer.")
     colours: list[str] | None = palette("Colours", "A palette.")  # noqa: RUF009 a field, as all of them
     path: str | None = file("Path", "A file.")

@@ -267,7 +267,7 @@ def test_filters_on_another_layer_and_in_a_group_are_seen_and_those_of_a_group_a
     image.insert_layer(other, None, 1)
     add_effect(other)
     inverted = run("identity", image, other)
-    call("parts", image, layer, other=other, colours="#102030, #ffffff", path=None, look="")
+    call("parts", image, layer, other=other, colours="#102030, #ffffff", path=None)
     second = [item for item in image.get_layers()[0].get_children() if item.get_name().startswith("Second")]
     assert native(second[0]) == native(inverted)
     group = Gimp.GroupLayer.new(image, "group")
@@ -294,7 +294,7 @@ def test_text_layers_work_and_stay_text():
 def test_results_of_every_kind_find_their_place():
     image, layer = picture()
     other_image, other = picture(20, 30, Base.GRAY, Precision.FLOAT_LINEAR)
-    answer = call("parts", image, layer, other=other, colours="#102030, #ffffff", path=None, look="")
+    answer = call("parts", image, layer, other=other, colours="#102030, #ffffff", path=None)
     assert answer.status == "success", answer
     assert tree(image) == [["Parts", ["Second", "First"]], "photo"]
     group = image.get_layers()[0]
@@ -318,7 +318,7 @@ def test_parameters_of_every_kind_arrive():
     other = layer.copy()
     image.insert_layer(other, None, 1)
     plain = json.loads(run("echo", image, layer).get_name())
-    assert plain == {"flag": False, "kind": "a", "level": 50.0, "whole": 3}
+    assert plain == {"flag": False, "kind": "a", "level": 50.0, "look": "starry-night", "whole": 3}
     given = run(
         "echo",
         image,
@@ -329,7 +329,7 @@ def test_parameters_of_every_kind_arrive():
         flag=True,
         kind="b",
         words="Zoë's, {}",
-        look="sepia",
+        look="scream",
         other=other,
         colours="#102030 #fFffff",
         path=Gio.File.new_for_path(home("catalogue.json")),
@@ -340,7 +340,7 @@ def test_parameters_of_every_kind_arrive():
         "flag": True,
         "kind": "b",
         "level": 7.5,
-        "look": "sepia",
+        "look": "scream",
         "other": 1,
         "path": home("catalogue.json"),
         "whole": 9,

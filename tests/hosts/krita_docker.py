@@ -29,7 +29,7 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     assert form.values() == changed
     docker.choice.setCurrentIndex(docker.choice.findData("parts"))
     yield
-    assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": None}
+    assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": "starry-night"}
     combo = docker.form.fields["other"].combo
     assert [combo.itemText(i) for i in range(combo.count())] == ["Automatic", "Photo"]
     combo.setCurrentIndex(1)

@@ -58,6 +58,11 @@ def restoration(gimp, first):
 
 
 @pytest.fixture(scope="module")
+def colours(gimp, first):
+    return gimp.run(HERE / "gimp_colours.py")
+
+
+@pytest.fixture(scope="module")
 def record(gimp, first):
     return gimp.run(HERE / "gimp_record.py")
 
@@ -80,6 +85,11 @@ def test_filters(filters, scenario):
 @pytest.mark.parametrize("scenario", scenarios("gimp_restoration.py"))
 def test_restoration(restoration, scenario):
     assert not restoration[scenario], restoration[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_colours.py"))
+def test_colours(colours, scenario):
+    assert not colours[scenario], colours[scenario]
 
 
 @pytest.mark.parametrize("scenario", scenarios("gimp_record.py"))

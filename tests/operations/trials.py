@@ -84,7 +84,7 @@ class Parts:
     other: int | None = other_layer("Other layer", "Comes back as the second layer.")
     colours: list[str] | None = palette("Colours", "Comes back in the report.")  # noqa: RUF009
     path: str | None = file("File", "Comes back in the report.")
-    look: str | None = style("Style", "Comes back in the report.")
+    look: str = style("Style", "Comes back in the report.")
 
     def run(self, task: Task) -> None:
         first = task.layers[0]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, grid_sample
+from torch.nn.functional import avg_pool2d
 
 from calotype.image.codec import Box
 from calotype.image.colour import LUMA
+from calotype.image.enlarged import enlarged
 
 _RED, _BLUE = (2 * (1 - float(LUMA[i])) for i in (0, 2))
 
@@ -72,11 +73,8 @@ class Guided:
 
     def at(self, luma: Tensor, box: Box) -> Tensor:
         """The chroma (1, 2, h, w) of a part of the large picture. luma: (1, 1, h, w), of that part."""
-        y = (torch.arange(box.y0, box.y1, device=luma.device) + 0.5) * (2 / self.height) - 1
-        x = (torch.arange(box.x0, box.x1, device=luma.device) + 0.5) * (2 / self.width) - 1
-        place = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], dim=-1)[None]
         both = torch.cat([self.slope, self.offset], dim=1)
-        slope, offset = grid_sample(both, place, padding_mode="border", align_corners=False).chunk(2, 1)
+        slope, offset = enlarged(both, box, self.width, self.height).chunk(2, 1)
         return slope * luma + offset
 
 

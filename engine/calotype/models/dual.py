@@ -13,9 +13,15 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    interpolate,
+    pad,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
-from calotype.image.chroma import join
 from calotype.models import encoder
 from calotype.models.contract import Contract
 from calotype.models.unet import blocks
@@ -56,20 +62,47 @@ class Dual(nn.Module):
         luma: (B, 1, H, W), 0..1, sides multiples of 16. hints: (B, 2, H, W), chroma, and known:
         (B, 1, H, W), 0..1, how far it is to be trusted; both from image.spread. palette: (B, 65).
         """
-        chroma: Tensor = self.colours(self.encoder(luma, hints, known), palette)
+        return self.told(self.encoder(luma, hints, known), hints, known, palette)
+
+    def told(self, features: list[Tensor], hints: Tensor, known: Tensor, palette: Tensor) -> Tensor:
+        """As colour, from the encoder's features of the same."""
+        chroma: Tensor = self.colours(features, palette)
         return chroma + known * hints
 
     def stylise(
-        self, luma: Tensor, chroma: Tensor, row: Tensor, moments: Moments | None = None
+        self,
+        luma: Tensor,
+        chroma: Tensor,
+        row: Tensor,
+        shares: Tensor | None = None,
+        moments: Moments | None = None,
     ) -> tuple[Tensor, Moments]:
         """The picture (B, 3, H, W), not clipped, in the style of row, and the moments that it was made with.
 
-        luma: (B, 1, H, W). chroma: (B, 2, H, W). row: (B, ROW). moments: of a thumbnail of the picture, so
-        that its tiles agree.
+        luma: (B, 1, H, W). chroma: (B, 2, H, W). row: (B, ROW); or (K, ROW), with shares (1, K, H, W), which
+        add up to 1, of each of K styles in each pixel. moments: of a thumbnail of the picture, so that its
+        tiles agree.
         """
         features = self.encoder.shallow(luma, chroma, torch.ones_like(luma))
-        change, moments = self.style(features[1], row, moments)
-        return join(luma, chroma) + change, moments
+        picture, moments = self.style(features[1], row, shares, moments)
+        return picture, moments
+
+    def both(
+        self,
+        luma: Tensor,
+        hints: Tensor,
+        known: Tensor,
+        palette: Tensor,
+        row: Tensor,
+        shares: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """A grey picture's chroma as of colour, and the picture (B, 3, H, W), not clipped, so coloured and in
+        the style of row; the encoder runs once.
+        """
+        features = self.encoder(luma, hints, known)
+        chroma = self.told(features, hints, known, palette)
+        picture, _ = self.style(features[1], row, shares, None)
+        return chroma, picture
 
     def row_of(self, features: list[Tensor]) -> Tensor:
         """A style's row, (B, ROW), foretold from the features of a picture of it (models.encoder)."""
@@ -134,32 +167,41 @@ class StyleDecoder(nn.Module):
         )
         self.grow = nn.Conv2d(second, 4 * first, 3, padding=1)
         self.tail = nn.Conv2d(first, 12, 3, padding=1)
-        with torch.no_grad():  # start at the photo
-            for parameter in self.tail.parameters():
-                parameter.mul_(0.1)
 
-    def forward(self, x: Tensor, row: Tensor, moments: Moments | None) -> tuple[Tensor, Moments]:
-        norm = _Norm(row, moments)
+    def forward(
+        self, x: Tensor, row: Tensor, shares: Tensor | None = None, moments: Moments | None = None
+    ) -> tuple[Tensor, Moments]:
+        norm = _Norm(row, shares, moments)
         first, *others = self.convs
         x = torch.relu(norm(first(x)))
         for one, two in zip(others[::2], others[1::2], strict=True):
             x = x + norm(two(torch.relu(norm(one(x)))))
         x = torch.relu(norm(pixel_shuffle(self.grow(x), 2)))
-        return pixel_shuffle(self.tail(x), 2), norm.seen
+        return 0.5 + _smooth(pixel_shuffle(self.tail(x), 2)), norm.seen
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """Without the finest pattern that there is, by 1 2 1: a checkerboard's, which shuffled pixels tend to."""
+    return avg_pool2d(avg_pool2d(pad(x, (1, 1, 1, 1), mode="replicate"), 2, 1), 2, 1)
 
 
 class _Norm:
     """Instance norm with the next channels of the row, by moments that are known or are taken here."""
 
-    def __init__(self, row: Tensor, moments: Moments | None) -> None:
+    def __init__(self, row: Tensor, shares: Tensor | None, moments: Moments | None) -> None:
         self.rest = row
+        self.shares = shares
         self.known: Iterator[tuple[Tensor, Tensor]] | None = iter(moments) if moments else None
         self.seen: Moments = []
 
     def __call__(self, x: Tensor) -> Tensor:
         width = x.shape[1]
-        scale, shift = self.rest[:, : 2 * width, None, None].chunk(2, dim=1)
+        steer = self.rest[:, : 2 * width, None, None]
         self.rest = self.rest[:, 2 * width :]
+        if self.shares is not None:
+            shares = adaptive_avg_pool2d(self.shares, (x.shape[2], x.shape[3]))
+            steer = torch.einsum("bkhw,kc->bchw", shares, steer[:, :, 0, 0])
+        scale, shift = steer.chunk(2, dim=1)
         if self.known:
             mean, deviation = next(self.known)
         else:

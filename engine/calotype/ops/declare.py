@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from calotype.community import cards
+from calotype.models import styles
 from calotype.ops.task import Task
 from calotype_wire import params
 
@@ -21,10 +22,13 @@ class Runnable(Protocol):
 _declared: dict[str, tuple[params.Operation, type]] = {}
 
 
-def operation(label: str, help: str, extra: tuple[tuple[str, str], ...] = ()) -> Callable[[C], C]:
+def operation(
+    label: str, help: str, extra: tuple[tuple[str, str], ...] = (), whole: bool = False
+) -> Callable[[C], C]:
     """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case.
 
-    extra: for results after the first, the command line's option that writes it, and its help.
+    extra: for results after the first, the command line's option that writes it, and its help. whole: it
+    must see all of the layer, even where a part is selected.
     """
 
     def declare(cls: C) -> C:
@@ -33,7 +37,7 @@ def operation(label: str, help: str, extra: tuple[tuple[str, str], ...] = ()) ->
             dataclasses.replace(field.metadata["parameter"], name=field.name)
             for field in dataclasses.fields(cls)
         )
-        _declared[name] = (params.Operation(name, label, help, parameters, extra), cls)
+        _declared[name] = (params.Operation(name, label, help, parameters, extra, whole), cls)
         return cls
 
     return declare
@@ -77,8 +81,11 @@ def file(label: str, help: str) -> Any:
     return _field(params.File("", label, help, None, True))
 
 
-def style(label: str, help: str, default: str | None = None) -> Any:
-    return _field(params.Style("", label, help, default, default is None))
+def style(label: str, help: str) -> Any:
+    """The name of one of the catalogue."""
+    known = styles.catalogue()
+    choices = tuple((style.name, style.label) for style in known)
+    return _field(params.Style("", label, help, known[0].name, False, choices, str(styles.FOLDER)))
 
 
 def palette(label: str, help: str) -> Any:

@@ -57,7 +57,10 @@ class Task:
     def copy(self, source: Canvas, name: str, place: Place | None = None) -> Canvas:
         """A new result that starts as source's pixels. place: where the editor puts it."""
         format = with_alpha(source.format) if self._into_alpha else source.format
-        shape = replace(source.shape, format=format, name=name, place=place or Place())
+        place = place or Place()
+        shape = replace(source.shape, format=format, name=name, place=place)
+        if place.kind == "document":
+            shape = replace(shape, x=0, y=0)
         file = f"out-{len(self.results)}"
         if format == source.format:
             target = Canvas(shape, self._allocate(file, shape.total_bytes, source.data))
@@ -149,10 +152,12 @@ class Task:
         name: str,
         place: Place | None = None,
         since: float = 0.0,
+        judged: bool = True,
     ) -> None:
         """Put the selected part of the first layer through step, in tiles, into a new result.
 
-        since: the progress that there was before. Raises CalotypeError OUT_OF_MEMORY, BAD_RESULT, UNCHANGED.
+        since: the progress that there was before. judged: its quality is that of a photo. Raises
+        CalotypeError OUT_OF_MEMORY, BAD_RESULT, UNCHANGED.
         """
         source = self.layers[0]
         target = self.copy(source, name, place)
@@ -191,7 +196,8 @@ class Task:
             raise CalotypeError(
                 "BAD_RESULT", "The model's result was black and was thrown away. Please report it."
             )
-        self._judge(target, box)
+        if judged:
+            self._judge(target, box)
 
     def _judge(self, result: Canvas, box: Box) -> None:
         """How good box of the first layer looked, and looks in result; too small a box is not judged."""

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
-from calotype.models import dual, encoder
+from calotype.models import dual, encoder, styles
 from calotype.train import data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
@@ -32,6 +32,9 @@ JUDGED_PX = 256
 Features = list[Tensor]
 CONTENT_STAGES, STYLE_STAGES = slice(2, 4), slice(0, 4)
 """Of the encoder's five; the last sees a crop at too few places for a covariance."""
+
+OFTEN = 0.7
+"""Share of paintings that are of the catalogue: these must be right, all others near."""
 
 CHROMA = 0.05
 """Distance of chroma below which the Huber loss is a square."""
@@ -45,7 +48,7 @@ class DualRecipe:
     colour: float = 10.0
     histogram: float = 5.0
     content: float = 1.0
-    style: float = 0.3
+    style: float = 1.0
     name: str = "dual"
     batch_size: int = 8
     painted: int = 4
@@ -63,19 +66,23 @@ class DualRecipe:
 
     def losses(self, network: dual.Dual, batch: Batch) -> dict[str, Tensor]:
         terms = {}
+        told_of = batch["hints"], batch["known"], batch["palette"]
+        features = network.encoder(batch["seen"], *told_of[:2])
+        told = network.told(features, *told_of).float()
         if self.colour or self.histogram:
-            told = network.colour(batch["seen"], batch["hints"], batch["known"], batch["palette"]).float()
             truth = batch["chroma"]
             terms["colour"] = self.colour * huber_loss(told, truth, delta=CHROMA) / CHROMA
             spread = losses.histogram_distance(avg_pool2d(told, 4), avg_pool2d(truth, 4))
             terms["histogram"] = self.histogram * spread
         if self.content or self.style:
-            photo = slice(0, self.painted)
+            photo, half = slice(0, self.painted), self.painted // 2  # the first are grey, painted as told
             judge = encoder.shipped(batch["luma"].device)
             luma, chroma = batch["luma"][photo], batch["chroma"][photo]
             with torch.no_grad():
                 wanted, painting = judge(chromas.join(luma, chroma)), judge(batch["painting"][photo])
-            made, _ = network.stylise(luma, chroma, network.row_of(painting))
+            row = network.row_of(painting)
+            seen = network.encoder.shallow(luma[half:], chroma[half:], torch.ones_like(luma[half:]))
+            made, _ = network.style(torch.cat([features[1][:half], seen[1]]), row)
             content, style = distances(judge(made.float()), wanted, painting)
             terms |= {"content": self.content * content, "style": self.style * style}
         return terms
@@ -84,7 +91,9 @@ class DualRecipe:
         paintings = data.photos(self.styles, JUDGED_PX) if self.styles else []
         if not paintings and (self.content or self.style):
             raise CalotypeError("BAD_PARAMETER", "Say where paintings are: --styles FOLDER.")
-        return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings))
+        known = {style.painting for style in styles.catalogue()}
+        often = [path for path in paintings if path.name in known] or paintings
+        return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings, often=often))
 
     def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
         """dB on the centre 256 px of 48 photos, and how colourful they are beside the truth."""
@@ -96,11 +105,9 @@ class DualRecipe:
             ratio = colourfulness(results["automatic"]) / max(colourfulness(clean), 0.02)
             found.setdefault("colourful", []).append(ratio)
         figures = {name: float(np.mean(values)) for name, values in found.items()}
-        return (
-            figures
-            | self._judge_styles(network, folder)
-            | {"score": figures["psnr_automatic"] + figures["psnr_palette"] + figures["psnr_hints"]}
-        )
+        styled = self._judge_styles(network, folder)
+        gained = figures["psnr_automatic"] + figures["psnr_palette"] + figures["psnr_hints"]
+        return figures | styled | {"score": gained - sum(styled.values())}
 
     def _judge_styles(self, network: dual.Dual, folder: Path) -> dict[str, float]:
         """Content and style distance, of a photo and a painting each."""
@@ -170,8 +177,13 @@ def stylised(
         yield clean, made.float().cpu(), painting
 
 
-def sample(clean: NDArray[np.float32], rng: Generator, paintings: list[Path]) -> dict[str, Tensor]:
-    """What is to be coloured may be grainy and flat, as old photos are; its colours are true."""
+def sample(
+    clean: NDArray[np.float32], rng: Generator, paintings: list[Path], often: list[Path]
+) -> dict[str, Tensor]:
+    """What is to be coloured may be grainy and flat, as old photos are; its colours are true.
+
+    often: the paintings of the catalogue, OFTEN drawn from.
+    """
     luma, chroma = (part[0] for part in chromas.split(data.tensor(clean)[None]))
     seen = luma
     if rng.random() < 0.3:
@@ -184,6 +196,7 @@ def sample(clean: NDArray[np.float32], rng: Generator, paintings: list[Path]) ->
     given, known, palette = hints.drawn(seen, chroma, rng)
     found = {"luma": luma, "seen": seen, "chroma": chroma, "hints": given, "known": known, "palette": palette}
     if paintings:
-        path = paintings[int(rng.integers(len(paintings)))]
+        choice = often if rng.random() < OFTEN else paintings
+        path = choice[int(rng.integers(len(choice)))]
         found["painting"] = data.tensor(data.crop(data.pixels(path), SIDE_PX, rng))
     return found

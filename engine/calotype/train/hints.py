@@ -79,17 +79,17 @@ NO_PALETTE = torch.zeros(PALETTE)
 
 
 def drawn(luma: Tensor, chroma: Tensor, rng: Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Hints that are spread, trust and palette as users give them; one time in six nothing at all."""
+    """Hints that are spread, trust and palette as users give them; one time in four nothing at all."""
     kind = rng.random()
     hints, known = none(*chroma.shape[1:])
-    if kind > 0.5:
+    if kind > 0.6:
         hints, known = points(chroma, int(rng.geometric(1 / 20)), rng, int(rng.integers(2, 10)))
-    elif kind > 0.3:
+    elif kind > 0.45:
         hints, known = strokes(chroma, int(rng.integers(1, 9)), rng)
     vector = NO_PALETTE
     mood = rng.random()
-    if mood > 0.75:
+    if mood > 0.8:
         vector = reference(chroma)
-    elif mood > 0.5:
+    elif mood > 0.6:
         vector = palette(chroma, int(rng.integers(2, 9)), rng)
     return *spread(luma, hints, known), vector

@@ -1,0 +1,242 @@
+"""Stylize: repaint a picture in a style of the catalogue, of another layer or of any picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from calotype.image import chroma as chromas
+from calotype.image import files, tiles
+from calotype.image.codec import Box, Canvas
+from calotype.image.enlarged import enlarged
+from calotype.image.marks import painted
+from calotype.models import device as devices
+from calotype.models import dual, encoder, loaded, styles, weights
+from calotype.ops.colorize import BY_PIXEL
+from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
+from calotype.ops.denoise import blend as to_strength
+from calotype.ops.task import Task
+from calotype_wire.errors import CalotypeError
+
+SIDE_PX = 1024
+"""Longer side of the picture that is painted at a brush of 100 %: strokes grow with the picture."""
+
+SIDE_PX_MAX = 4096
+"""At finer brushes it is larger, up to this."""
+
+STYLE_PX = 512
+"""Longer side of a picture that a style is taken from, as of those that were trained on."""
+
+STYLES_MAX = 4
+
+
+@operation(
+    "Stylize",
+    "Repaints the picture in the style of a painting, or of any picture that you choose.",
+    whole=True,
+)
+@dataclass(frozen=True)
+class Stylize:
+    strength: float = number(
+        "Strength", "How much of the painting is laid over the photo; 0 leaves it as it is.", 100
+    )
+    style: str = style("Style", "One of the catalogue.")
+    style_layer: int | None = other_layer(
+        "Style layer", "A layer whose style is taken instead, whatever its size.", any_size=True
+    )
+    style_image: str | None = file("Style picture", "A picture file whose style is taken instead.")
+    blend: str = text(
+        "Blend", "Instead of one style up to four with their weights: starry-night:0.4, kiss:0.6."
+    )
+    blend_layer: int | None = other_layer(
+        "Blend layer",
+        "A transparent layer that says where: the first style of the blend where nothing is painted, the "
+        "second where you paint red, the third green, the fourth blue.",
+    )
+    brush: float = number("Brush", "How broad the strokes are beside the picture.", 100, 25, 400)
+    detail: float = number("Detail", "How much of the photo's fine detail shines through.", 0)
+    keep_colours: bool = toggle("Keep colours", "Paint in the photo's own colours.", False)
+    colourise: bool = toggle("Colourise first", "Of a grey photo: give it colours in the same go.", False)
+
+    def run(self, task: Task) -> None:
+        if self.strength == 0:
+            task.unchanged("Stylised")
+            return
+        place = task.leave_grey()
+        smooth, painting = self._painted(task)
+        whole = task.layers[0].box
+
+        def lay(picture: Tensor, box: Box) -> Tensor:
+            made = enlarged(painting, box, whole.width, whole.height, "bicubic")
+            if self.detail:
+                coarse = enlarged(smooth, box, whole.width, whole.height, "bicubic")
+                made = made + self.detail / 100 * (picture[None] - coarse)
+            return made[0].clamp(0, 1)
+
+        task.retouch(to_strength(lay, self.strength), BY_PIXEL, "Painting", "Stylised", place, 0.7, False)
+
+    def _painted(self, task: Task) -> tuple[Tensor, Tensor]:
+        """The photo without the detail that a brush leaves out, and the painting; (1, 3, h, w) each."""
+        source = task.layers[0]
+        whole = source.box
+        longer = max(whole.width, whole.height)
+        side_px = min(max(min(SIDE_PX, longer) * 100 / self.brush, 32), SIDE_PX_MAX)
+        height, width = (max(2, round(n * side_px / longer)) for n in (whole.height, whole.width))
+        if side_px < longer:
+            photo = source.thumbnail(height, width)
+        else:
+            photo = interpolate(source.picture(whole)[None], (height, width), mode="bicubic")[0].clamp(0, 1)
+        network = loaded.load(dual.Dual, dual.CONTRACT, task.device).network
+        assert isinstance(network, dual.Dual)
+        rows, shares = self._rows(task, network, height, width)
+        task.progress(0.1, "Painting")
+        painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
+        given = photo if shares is None else torch.cat([photo, shares[0]])
+        made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
+        if self.keep_colours:
+            made = chromas.join(chromas.split(made[None].clamp(0, 1))[0], chroma[None])[0]
+        if side_px > longer:
+            made = interpolate(made[None], (whole.height, whole.width), mode="area")[0]
+        smooth = interpolate(photo[None], (height // 2, width // 2), mode="area")
+        return smooth, made[None]
+
+    def _rows(self, task: Task, network: dual.Dual, height: int, width: int) -> tuple[Tensor, Tensor | None]:
+        """The style's row (1, ROW); or (K, ROW), with the shares (1, K, height, width) of each."""
+        if self.style_layer is not None:
+            return _row_of(task.layers[self.style_layer], network, task), None
+        if self.style_image is not None:
+            return _row_of(Canvas.of(files.read(Path(self.style_image)).layer), network, task), None
+        known = weights.load(styles.ROWS)
+        parts = _parsed(self.blend) if self.blend.strip() else [(self.style, 1.0)]
+        rows = torch.stack([known[name] for name, _ in parts])
+        if self.blend_layer is None:
+            return (rows * torch.tensor([[weight] for _, weight in parts])).sum(0, keepdim=True), None
+        return rows, _shares(task.layers[0], task.layers[self.blend_layer], len(parts), height, width)
+
+
+class _Painter:
+    """row: as of Dual. colourise: the photo is grey and gets colours in the same pass, if one holds it."""
+
+    def __init__(self, task: Task, network: dual.Dual, row: Tensor, colourise: bool) -> None:
+        self.task = task
+        self.network = network
+        self.row = row
+        self.colourise = colourise
+
+    def paint(self, given: Tensor) -> Tensor:
+        """The painting and the photo's chroma, (1, 5, h, w).
+
+        given: (1, 3 + K, h, w), sides multiples of 16: the photo, and the shares of K styles unless K is 0.
+        """
+        photo, shares = given[:, :3], given[:, 3:] if given.shape[1] > 3 else None
+        luma, chroma = chromas.split(photo)
+        factor = max(1.0, max(given.shape[2:]) / SIDE_PX)
+        height, width = (max(16, round(side / factor / 16) * 16) for side in given.shape[2:])
+        small, small_chroma, small_shares = (
+            x if x is None or factor == 1 else interpolate(x, (height, width), mode="area")
+            for x in (luma, chroma, shares)
+        )
+        assert small is not None
+        assert small_chroma is not None
+        if self.colourise:
+            made, small_chroma = self._both(small, small_shares)
+            chroma = interpolate(small_chroma, luma.shape[2:], mode="bilinear")
+            if factor == 1:
+                return torch.cat([made, chroma], dim=1)
+        made, moments = self._one(small, small_chroma, small_shares, None)
+        if factor > 1:
+            made = self._in_tiles(luma, chroma, shares, moments)
+        return torch.cat([made, chroma], dim=1)
+
+    def _one(
+        self, luma: Tensor, chroma: Tensor, shares: Tensor | None, moments: dual.Moments | None
+    ) -> tuple[Tensor, dual.Moments]:
+        luma, chroma = self.task.device.send(luma), self.task.device.send(chroma)
+        if shares is not None:
+            shares = self.task.device.send(shares)
+        with self.task.device.inference():
+            made, moments = self.network.stylise(luma, chroma, self.row, shares, moments)
+        return made.float().cpu(), moments
+
+    def _both(self, luma: Tensor, shares: Tensor | None) -> tuple[Tensor, Tensor]:
+        luma = self.task.device.send(luma)
+        known, palette = torch.zeros_like(luma), luma.new_zeros(1, dual.PALETTE)
+        if shares is not None:
+            shares = self.task.device.send(shares)
+        with self.task.device.inference():
+            nothing = known.expand(-1, 2, -1, -1)
+            chroma, made = self.network.both(luma, nothing, known, palette, self.row, shares)
+        return made.float().cpu(), chroma.float().cpu()
+
+    def _in_tiles(self, luma: Tensor, chroma: Tensor, shares: Tensor | None, moments: dual.Moments) -> Tensor:
+        """Tiles that agree, by the moments of a small picture."""
+        height, width = luma.shape[2:]
+        made = torch.empty(1, 3, height, width)
+
+        def run(tile: Tensor, box: Box) -> Tensor:
+            part = (..., slice(box.y0, box.y1), slice(box.x0, box.x1))
+            share = None if shares is None else shares[part]
+            painting, _ = self._one(luma[part], chroma[part], share, moments)
+            return painting[0].clamp(0, 1)
+
+        def write(rows: Box, picture: Tensor) -> None:
+            made[0, :, rows.y0 : rows.y1] = picture
+
+        def attempt(side: int) -> None:
+            tiles.process(
+                Box(0, 0, width, height),
+                lambda box: luma[0, :, box.y0 : box.y1, box.x0 : box.x1],
+                run,
+                write,
+                dual.CONTRACT.halo_px,
+                dual.CONTRACT.multiple,
+                side,
+                lambda fraction: self.task.progress(0.1 + 0.6 * fraction, "Painting"),
+            )
+
+        budget_bytes = devices.free_bytes(self.task.device) // 4
+        tiles.with_less_memory(attempt, tiles.side_within(budget_bytes, dual.CONTRACT.bytes_a_pixel))
+        return made
+
+
+def _row_of(picture: Canvas, network: dual.Dual, task: Task) -> Tensor:
+    """The row (1, ROW) of a picture's style."""
+    factor = max(1.0, max(picture.box.width, picture.box.height) / STYLE_PX)
+    height, width = (max(16, round(n / factor / 16) * 16) for n in (picture.box.height, picture.box.width))
+    seen = picture.thumbnail(height, width)[None].to(task.device.name)
+    with task.device.inference():
+        return network.row_of(encoder.shipped(seen.device)(seen)).float().cpu()
+
+
+def _parsed(blend: str) -> list[tuple[str, float]]:
+    """Styles and their weights, which add up to 1. Raises CalotypeError BAD_PARAMETER."""
+    known = [style.name for style in styles.catalogue()]
+    found: list[tuple[str, float]] = []
+    for part in blend.split(","):
+        name, _, weight = part.strip().partition(":")
+        if name not in known:
+            raise _bad(f"Blend: there is no style '{name[:40]}'. There is: {', '.join(known)}.")
+        try:
+            found.append((name, float(weight or 1)))
+        except ValueError:
+            raise _bad(f"Blend: '{weight[:20]}' is no weight. Write NAME:0.4, NAME:0.6.") from None
+    total = sum(weight for _, weight in found)
+    if len(found) > STYLES_MAX or min(weight for _, weight in found) < 0 or not 0 < total < float("inf"):
+        raise _bad(f"Blend: name up to {STYLES_MAX} styles, with weights of 0 or more.")
+    return [(name, weight / total) for name, weight in found]
+
+
+def _bad(sentence: str) -> CalotypeError:
+    return CalotypeError("BAD_PARAMETER", sentence)
+
+
+def _shares(source: Canvas, layer: Canvas, count: int, height: int, width: int) -> Tensor:
+    """(1, count, height, width), adding up to 1: what red, green and blue paint gives to styles 2, 3, 4."""
+    if not layer.has_alpha:
+        raise _bad("The blend layer has no transparency. Paint on a new transparent layer.")
+    colours, opacity = painted(source, layer, height, width)
+    paint = colours / colours.sum(0, keepdim=True).clamp_min(1e-3) * opacity
+    others = paint[: count - 1]
+    return torch.cat([1 - others.sum(0, keepdim=True), others])[None].clamp(0, 1)

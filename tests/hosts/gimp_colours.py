@@ -1,0 +1,121 @@
+"""Colours and styles in GIMP: a feathered region painted, strokes of hints, a grey image's coloured one."""
+
+import struct
+
+from gi.repository import Gimp
+from gimp_inside import (
+    Base,
+    Precision,
+    box,
+    call,
+    form,
+    native,
+    picture,
+    put,
+    refused,
+    run,
+    samples,
+    selected,
+)
+
+WIDTH, HEIGHT = 160, 120
+
+
+def scene(base=Base.RGB, precision=Precision.U8_NON_LINEAR, coloured=True):
+    """A bright sky over dark ground, with a disc in it."""
+    image, layer = picture(WIDTH, HEIGHT, base, precision)
+    code, channels = form(layer)
+    top = {"B": 255, "H": 65535}.get(code, 1.0)
+    flat = []
+    for y in range(HEIGHT):
+        for x in range(WIDTH):
+            colours = [0.4, 0.55, 0.8] if y < 70 else [0.3, 0.35, 0.15]
+            if (x - 50) ** 2 + (y - 40) ** 2 < 400:
+                colours = [0.9, 0.7, 0.2]
+            if not coloured or channels < 4:
+                colours = [0.2126 * colours[0] + 0.7152 * colours[1] + 0.0722 * colours[2]] * 3
+            flat += [value * top for value in (*colours[: channels - 1], 1.0)]
+    if code in "BH":
+        flat = [round(value) for value in flat]
+    put(layer, struct.pack(f"<{len(flat)}{code}", *flat))
+    return image, layer
+
+
+def painted_layer(image, colour, x, y, width, height):
+    paint = Gimp.Layer.new(
+        image, "hints", width, height, Gimp.ImageType.RGBA_IMAGE, 100, Gimp.LayerMode.NORMAL
+    )
+    image.insert_layer(paint, None, 0)
+    paint.set_offsets(7 + x, 5 + y)
+    put(paint, bytes((*colour, 255)) * (width * height))
+    return paint
+
+
+def test_a_feathered_region_takes_on_a_style_and_nothing_else_changes():
+    image, layer = scene()
+    before = native(layer)
+    whole = samples(run("stylize", image, layer, style="scream"))
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 7 + 40, 5 + 30, 80, 60)
+    Gimp.Selection.feather(image, 12)
+    _, *bounds = Gimp.Selection.bounds(image)
+    left, top, right, bottom = bounds[-4:]
+    result = run("stylize", image, layer, style="scream")
+    assert native(layer) == before
+    area = (left, top, right - left, bottom - top)
+    assert box(result) == area
+    weights = selected(image, *area)
+    assert any(0 < value < 255 for value in weights)
+    assert bytes(int(pixel[3]) for pixel in samples(result)) == weights  # the feather is the transparency
+    width = right - left
+    for index, pixel in enumerate(samples(result)):  # the region is painted as a part of the whole picture
+        x, y = left - 7 + index % width, top - 5 + index // width
+        if weights[index]:
+            assert pixel[:3] == whole[WIDTH * y + x][:3], (x, y)
+
+
+def test_another_layer_is_a_style_whatever_its_size():
+    image, layer = scene()
+    other = painted_layer(image, (200, 60, 30), 0, 0, 40, 30)
+    one = samples(run("stylize", image, layer, style_layer=other))
+    two = samples(run("stylize", image, layer))
+    assert one != two
+
+
+def test_hints_on_a_layer_colour_what_they_lie_on():
+    image, layer = scene(coloured=False)
+    hints = painted_layer(image, (220, 40, 40), 44, 34, 12, 12)
+    made = samples(run("colorize", image, layer, hints=hints))
+    inside = made[WIDTH * 40 + 50]
+    assert inside[0] > inside[2] + 20, inside
+    luma = [round(0.2126 * r + 0.7152 * g + 0.0722 * b) for r, g, b, *_ in made]
+    before = [round(0.2126 * r + 0.7152 * g + 0.0722 * b) for r, g, b, *_ in samples(layer)]
+    assert luma == before
+    opaque = Gimp.Layer.new(image, "opaque", 20, 20, Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL)
+    image.insert_layer(opaque, None, 0)
+    refused("execution-error", "has no transparency", "colorize", image, layer, hints=opaque)
+
+
+def test_colours_come_as_a_colour_layer_on_request():
+    image, layer = scene(coloured=False)
+    result = run("colorize", image, layer, colour_layer=True, palette="#c04020, #e0a060")
+    assert result.get_mode() == Gimp.LayerMode.LCH_COLOR
+
+
+def test_a_grey_image_gets_a_coloured_one_of_its_precision():
+    for precision in (Precision.U8_NON_LINEAR, Precision.U16_NON_LINEAR, Precision.FLOAT_LINEAR):
+        for filter, more in (("colorize", {"palette": "#c04020, #e0a060"}), ("stylize", {"colourise": True})):
+            image, layer = scene(Base.GRAY, precision)
+            image.select_rectangle(Gimp.ChannelOps.REPLACE, 7 + 40, 5 + 30, 80, 60)
+            answer = call(filter, image, layer, **more)
+            assert answer.status == "success", answer
+            coloured = answer.document
+            assert (coloured.get_base_type(), coloured.get_precision()) == (Base.RGB, precision)
+            assert (coloured.get_width(), coloured.get_height()) == (WIDTH, HEIGHT)
+            pixels = samples(coloured.get_layers()[0])
+            apart = [max(pixel[:3]) - min(pixel[:3]) for pixel in pixels]
+            top = {Precision.U8_NON_LINEAR: 255, Precision.U16_NON_LINEAR: 65535}.get(precision, 1)
+            assert max(apart) > 0.03 * top, (filter, precision)
+            assert apart[0] <= 0.01 * top, "only what is selected"
+            assert image.get_layers() == [layer]
+            coloured.delete()
+            image.delete()
