@@ -83,12 +83,18 @@ def batched(picture: Floats) -> Tensor:
 
 
 def operate(
-    name: str, picture: Floats, others: Sequence[NDArray[np.bool_]] = (), **values: Any
+    name: str, picture: Floats, others: Sequence[NDArray[np.generic]] = (), **values: Any
 ) -> list[Canvas]:
-    """The results of an operation. others: masks that its parameters may name, from 1."""
+    """The results of an operation. others: what its parameters may name, from 1: masks (H, W) of bools, or
+    layers (H, W, 4) of bytes.
+    """
     ops.discover()
     pixels = eight_bits(picture)
-    layers = [_layer(pixels, "RGB"), *(_layer(mask * np.uint8(255), "G") for mask in others)]
+    further = (
+        _layer(mask * np.uint8(255), "G") if mask.dtype == np.bool_ else _layer(mask, "RGBA")
+        for mask in others
+    )
+    layers = [_layer(pixels, "RGB"), *further]
     task = Task(
         [Canvas.of(layer) for layer in layers],
         None,

@@ -14,8 +14,8 @@ from torch.utils.data import default_collate
 from calotype.image import chroma
 from calotype.image.codec import Box
 from calotype.image.metrics import colourfulness
-from calotype.models import dual
-from calotype.train import hints, losses
+from calotype.models import distances, dual
+from calotype.train import hints
 from calotype.train.dual import DualRecipe
 from calotype_wire.errors import CalotypeError
 from trainees import photo_folder
@@ -91,6 +91,9 @@ def test_a_palette_tells_which_colours_there_are() -> None:
     assert both[:-1].sum().item() == pytest.approx(1)
     assert torch.allclose(both, (dual.palette_of(red) + dual.palette_of(blue)) / 2)
     assert not torch.equal(dual.palette_of(red), dual.palette_of(blue))
+    many = 0.6 * torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) - 0.3
+    assert torch.allclose(dual.mean_of(dual.palette_of(many)[None])[0], many.mean(0), atol=1e-4)
+    assert not dual.mean_of(hints.NO_PALETTE[None]).any()
     found = hints.palette(chroma.split(photo())[1][0], 5, np.random.default_rng(0))
     assert found.shape == (dual.PALETTE,)
 
@@ -101,11 +104,11 @@ def test_a_palette_tells_which_colours_there_are() -> None:
 def test_style_knows_no_places_and_content_no_scales() -> None:
     features = [torch.rand(1, 8, 12, 12, generator=torch.Generator().manual_seed(0))]
     mixed = [features[0].flatten(2)[:, :, torch.randperm(144)].unflatten(2, (12, 12))]
-    assert losses.style(mixed, features).item() == pytest.approx(0, abs=1e-3)
-    assert losses.content(mixed, features) > 0.5
+    assert distances.style(mixed, features).item() == pytest.approx(0, abs=1e-3)
+    assert distances.content(mixed, features) > 0.5
     louder = [3 * features[0] + 1]
-    assert losses.content(louder, features).item() == pytest.approx(0, abs=1e-3)
-    assert losses.style(louder, features) > 1
+    assert distances.content(louder, features).item() == pytest.approx(0, abs=1e-3)
+    assert distances.style(louder, features) > 1
 
 
 # ---- network and recipe
@@ -127,7 +130,7 @@ def test_tiles_with_the_moments_of_the_whole_are_the_whole() -> None:
     row = 0.2 * torch.randn(1, dual.ROW, generator=torch.Generator().manual_seed(0))
     whole, moments = network.stylise(luma, colours, row)
     part = (..., slice(0, 192), slice(64, 256))
-    tile, _ = network.stylise(luma[part], colours[part], row, moments)
+    tile, _ = network.stylise(luma[part], colours[part], row, moments=moments)
     inner = (..., slice(0, 128), slice(64, 192))
     assert torch.allclose(tile[inner], whole[..., 0:128, 128:256], atol=1e-4)
     alone, _ = network.stylise(luma[part], colours[part], row)

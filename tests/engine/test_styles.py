@@ -13,7 +13,7 @@ from test_operations import task_of
 
 from calotype import demo, ops
 from calotype.image.codec import Canvas
-from calotype.models import dual, styles, weights
+from calotype.models import distances, dual, encoder, manner, styles
 from calotype.ops import declare, stylize
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
@@ -44,10 +44,9 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_the_catalogue_has_a_row_for_each_of_its_styles() -> None:
-    rows = weights.load(styles.ROWS)
-    assert set(rows) == {style.name for style in styles.catalogue()}
-    assert len(rows) >= 24
-    assert all(row.shape == (dual.ROW,) for row in rows.values())
+    known = [manner.of_catalogue(style.name) for style in styles.catalogue()]
+    assert len(known) >= 24
+    assert all(each.row.shape == (1, dual.ROW) for each in known)
 
 
 def test_each_style_paints_in_its_own_way() -> None:
@@ -160,3 +159,34 @@ def test_only_a_feathered_selection_is_painted() -> None:
     assert apart(made[:, 40:88], free[:, 40:88]) < 0.5
     half = (photo()[:, 35] * (1 - mask[0, 35] / 255)) + free[:, 35] * (mask[0, 35] / 255)
     assert apart(made[:, 35], half) < 1.5
+
+
+def test_the_optimisation_comes_nearer_to_the_style_than_the_network() -> None:
+    def away(picture: np.ndarray) -> float:
+        seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+        judge = encoder.shipped(torch.device("cpu"))
+        moments = distances.moments(judge(seen)[distances.STYLE_STAGES])
+        return distances.style_apart(moments, manner.of_catalogue("scream").moments).item()
+
+    quick, slow = painted(style="scream"), painted(style="scream", method="optimise", steps=20)
+    assert away(slow) < 0.9 * away(quick)
+
+
+def test_the_optimisation_tells_how_far_it_is_and_can_be_stopped() -> None:
+    task, seen = task_of(photo()), []
+
+    def progress(fraction: float, stage: str) -> None:
+        seen.append(fraction)
+        if stage == "Optimising" and len(seen) > 5:
+            raise KeyboardInterrupt
+
+    task.progress = progress
+    with pytest.raises(KeyboardInterrupt):
+        paint(task, method="optimise")
+    assert seen == sorted(seen)
+
+
+def test_the_optimisation_has_one_style() -> None:
+    marks = np.zeros((96, 128, 4), np.uint8)
+    with pytest.raises(CalotypeError, match="blend layer"):
+        painted(marks, method="optimise", blend="scream, kiss", blend_layer=1)

@@ -92,7 +92,7 @@ def test_hints_on_a_layer_colour_what_they_lie_on():
     assert luma == before
     opaque = Gimp.Layer.new(image, "opaque", 20, 20, Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL)
     image.insert_layer(opaque, None, 0)
-    refused("execution-error", "has no transparency", "colorize", image, layer, hints=opaque)
+    refused("calling-error", "has no transparency", "colorize", image, layer, hints=opaque)
 
 
 def test_colours_come_as_a_colour_layer_on_request():

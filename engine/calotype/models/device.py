@@ -19,9 +19,12 @@ class Device:
 
     @contextlib.contextmanager
     def inference(self) -> Iterator[None]:
-        kind = self.name.partition(":")[0]
-        with torch.inference_mode(), torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32):
+        with torch.inference_mode(), self.precision():
             yield
+
+    def precision(self) -> torch.autocast:
+        kind = self.name.partition(":")[0]
+        return torch.autocast(kind, self.dtype, enabled=self.dtype != torch.float32)
 
     def place(self, network: nn.Module) -> nn.Module:
         return network.to(self.name, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -32,6 +32,9 @@ WIDTHS = (32, 64, 128, 192)
 PALETTE = 65
 """Shares of 8 x 8 cells of chroma, and a 1 where a palette is given at all."""
 
+PALETTE_CHROMA = 0.35
+"""The strongest chroma that a cell stands for."""
+
 STYLE_BLOCKS = 5
 STYLE_WIDTHS = [WIDTHS[1]] * (1 + 2 * STYLE_BLOCKS) + [WIDTHS[0]]
 """Channels of the instance norms, in order."""
@@ -67,7 +70,7 @@ class Dual(nn.Module):
     def told(self, features: list[Tensor], hints: Tensor, known: Tensor, palette: Tensor) -> Tensor:
         """As colour, from the encoder's features of the same."""
         chroma: Tensor = self.colours(features, palette)
-        return chroma + known * hints
+        return chroma + torch.lerp(mean_of(palette)[:, :, None, None], hints, known)
 
     def stylise(
         self,
@@ -227,8 +230,15 @@ def statistics(features: list[Tensor]) -> Tensor:
 
 def palette_of(chroma: Tensor) -> Tensor:
     """The vector (65,) of some colours, all weighing alike. chroma: (N, 2)."""
-    places = (chroma / 0.35).clamp(-1, 1) * 3.5 + 3.5
+    places = (chroma / PALETTE_CHROMA).clamp(-1, 1) * 3.5 + 3.5
     cells = torch.arange(8, device=chroma.device)
     shares = (1 - (places[..., None] - cells).abs()).clamp_min(0)  # N 2 8
     both = torch.einsum("ni,nj->ij", shares[:, 0], shares[:, 1]) / len(chroma)
     return torch.cat([both.flatten(), both.new_ones(1)])
+
+
+def mean_of(palette: Tensor) -> Tensor:
+    """The mean chroma (B, 2) of what palette, (B, 65), was made of; 0 where nothing was."""
+    centres = torch.linspace(-PALETTE_CHROMA, PALETTE_CHROMA, 8, device=palette.device)
+    shares = palette[:, :-1].reshape(-1, 8, 8)
+    return torch.stack([(shares.sum(axis) * centres).sum(1) for axis in (2, 1)], dim=1)

@@ -1,4 +1,4 @@
-"""The catalogue of styles: each one row of Dual's, and the painting that it was learnt from."""
+"""The catalogue of styles: what they are called, and the paintings that they were learnt from."""
 
 import json
 from dataclasses import dataclass
@@ -7,9 +7,6 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "styles"
 CATALOGUE = FOLDER / "catalogue.json"
-
-ROWS = "styles"
-"""Name of the weights that hold the rows, (ROW,) of each name."""
 
 
 @dataclass(frozen=True)

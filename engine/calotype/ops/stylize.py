@@ -13,9 +13,10 @@ from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import painted
 from calotype.models import device as devices
-from calotype.models import dual, encoder, loaded, styles, weights
+from calotype.models import dual, gatys, loaded, manner, styles
+from calotype.models.manner import Manner
 from calotype.ops.colorize import BY_PIXEL
-from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
+from calotype.ops.declare import choice, file, number, operation, other_layer, style, text, toggle
 from calotype.ops.denoise import blend as to_strength
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
@@ -30,6 +31,10 @@ STYLE_PX = 512
 """Longer side of a picture that a style is taken from, as of those that were trained on."""
 
 STYLES_MAX = 4
+
+METHODS = {"network": "Network, at once", "optimise": "Optimisation, slow"}
+OPTIMISED_PX = 512
+"""Longer side of what is optimised at a brush of 100 %."""
 
 
 @operation(
@@ -59,6 +64,13 @@ class Stylize:
     detail: float = number("Detail", "How much of the photo's fine detail shines through.", 0)
     keep_colours: bool = toggle("Keep colours", "Paint in the photo's own colours.", False)
     colourise: bool = toggle("Colourise first", "Of a grey photo: give it colours in the same go.", False)
+    method: str = choice(
+        "Method",
+        "The network paints at once; the optimisation takes minutes and its time.",
+        "network",
+        METHODS,
+    )
+    steps: int = number("Steps", "Of the optimisation.", 100, 10, 2000, unit="", whole=True)
 
     def run(self, task: Task) -> None:
         if self.strength == 0:
@@ -75,14 +87,15 @@ class Stylize:
                 made = made + self.detail / 100 * (picture[None] - coarse)
             return made[0].clamp(0, 1)
 
-        task.retouch(to_strength(lay, self.strength), BY_PIXEL, "Painting", "Stylised", place, 0.7, False)
+        task.retouch(to_strength(lay, self.strength), BY_PIXEL, "Painting", "Stylised", place, 0.9, False)
 
     def _painted(self, task: Task) -> tuple[Tensor, Tensor]:
         """The photo without the detail that a brush leaves out, and the painting; (1, 3, h, w) each."""
         source = task.layers[0]
         whole = source.box
         longer = max(whole.width, whole.height)
-        side_px = min(max(min(SIDE_PX, longer) * 100 / self.brush, 32), SIDE_PX_MAX)
+        usual = SIDE_PX if self.method == "network" else OPTIMISED_PX
+        side_px = min(max(min(usual, longer) * 100 / self.brush, 32), SIDE_PX_MAX)
         height, width = (max(2, round(n * side_px / longer)) for n in (whole.height, whole.width))
         if side_px < longer:
             photo = source.thumbnail(height, width)
@@ -90,11 +103,18 @@ class Stylize:
             photo = interpolate(source.picture(whole)[None], (height, width), mode="bicubic")[0].clamp(0, 1)
         network = loaded.load(dual.Dual, dual.CONTRACT, task.device).network
         assert isinstance(network, dual.Dual)
-        rows, shares = self._rows(task, network, height, width)
+        manners = self._manners(task, network)
+        shares = None
+        rows = Manner.blended(manners).row
+        if self.blend_layer is not None:
+            rows = torch.cat([manner.row for manner, _ in manners])
+            shares = _shares(source, task.layers[self.blend_layer], len(manners), height, width)
         task.progress(0.1, "Painting")
         painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
         given = photo if shares is None else torch.cat([photo, shares[0]])
         made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
+        if self.method == "optimise":
+            made = self._optimised(task, photo, made, Manner.blended(manners))
         if self.keep_colours:
             made = chromas.join(chromas.split(made[None].clamp(0, 1))[0], chroma[None])[0]
         if side_px > longer:
@@ -102,18 +122,33 @@ class Stylize:
         smooth = interpolate(photo[None], (height // 2, width // 2), mode="area")
         return smooth, made[None]
 
-    def _rows(self, task: Task, network: dual.Dual, height: int, width: int) -> tuple[Tensor, Tensor | None]:
-        """The style's row (1, ROW); or (K, ROW), with the shares (1, K, height, width) of each."""
+    def _manners(self, task: Task, network: dual.Dual) -> list[tuple[Manner, float]]:
+        """The styles, and the share of each."""
         if self.style_layer is not None:
-            return _row_of(task.layers[self.style_layer], network, task), None
+            return [(_manner_of(task.layers[self.style_layer], network, task), 1.0)]
         if self.style_image is not None:
-            return _row_of(Canvas.of(files.read(Path(self.style_image)).layer), network, task), None
-        known = weights.load(styles.ROWS)
+            picture = Canvas.of(files.read(Path(self.style_image)).layer)
+            return [(_manner_of(picture, network, task), 1.0)]
         parts = _parsed(self.blend) if self.blend.strip() else [(self.style, 1.0)]
-        rows = torch.stack([known[name] for name, _ in parts])
-        if self.blend_layer is None:
-            return (rows * torch.tensor([[weight] for _, weight in parts])).sum(0, keepdim=True), None
-        return rows, _shares(task.layers[0], task.layers[self.blend_layer], len(parts), height, width)
+        return [(manner.of_catalogue(name), share) for name, share in parts]
+
+    def _optimised(self, task: Task, photo: Tensor, made: Tensor, style: Manner) -> Tensor:
+        """From the network's painting on. photo, made: (3, h, w)."""
+        if self.blend_layer is not None:
+            raise _bad("The optimisation paints all in one style. Choose no blend layer, or the network.")
+
+        def run(padded: Tensor) -> Tensor:
+            start, content = padded[:, :3].clamp(0, 1), padded[:, 3:]
+            return gatys.optimised(
+                start,
+                content,
+                style.moments,
+                self.steps,
+                task.device,
+                lambda fraction: task.progress(0.1 + 0.8 * fraction, "Optimising"),
+            )
+
+        return tiles.padded(run, torch.cat([made, photo]), dual.CONTRACT.multiple)
 
 
 class _Painter:
@@ -193,7 +228,7 @@ class _Painter:
                 dual.CONTRACT.halo_px,
                 dual.CONTRACT.multiple,
                 side,
-                lambda fraction: self.task.progress(0.1 + 0.6 * fraction, "Painting"),
+                lambda fraction: self.task.progress(0.1 + 0.8 * fraction, "Painting"),
             )
 
         budget_bytes = devices.free_bytes(self.task.device) // 4
@@ -201,13 +236,12 @@ class _Painter:
         return made
 
 
-def _row_of(picture: Canvas, network: dual.Dual, task: Task) -> Tensor:
-    """The row (1, ROW) of a picture's style."""
+def _manner_of(picture: Canvas, network: dual.Dual, task: Task) -> Manner:
     factor = max(1.0, max(picture.box.width, picture.box.height) / STYLE_PX)
     height, width = (max(16, round(n / factor / 16) * 16) for n in (picture.box.height, picture.box.width))
-    seen = picture.thumbnail(height, width)[None].to(task.device.name)
-    with task.device.inference():
-        return network.row_of(encoder.shipped(seen.device)(seen)).float().cpu()
+    seen = task.device.send(picture.thumbnail(height, width)[None])
+    with torch.no_grad(), task.device.precision():
+        return Manner.of(seen, network)
 
 
 def _parsed(blend: str) -> list[tuple[str, float]]:

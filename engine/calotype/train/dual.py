@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
-from calotype.models import dual, encoder, styles
+from calotype.models import distances, dual, encoder, styles
 from calotype.train import data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
@@ -30,9 +30,6 @@ JUDGED_PX = 256
 """Side of what is trained on, and of what is judged."""
 
 Features = list[Tensor]
-CONTENT_STAGES, STYLE_STAGES = slice(2, 4), slice(0, 4)
-"""Of the encoder's five; the last sees a crop at too few places for a covariance."""
-
 OFTEN = 0.7
 """Share of paintings that are of the catalogue: these must be right, all others near."""
 
@@ -83,7 +80,7 @@ class DualRecipe:
             row = network.row_of(painting)
             seen = network.encoder.shallow(luma[half:], chroma[half:], torch.ones_like(luma[half:]))
             made, _ = network.style(torch.cat([features[1][:half], seen[1]]), row)
-            content, style = distances(judge(made.float()), wanted, painting)
+            content, style = judged(judge(made.float()), wanted, painting)
             terms |= {"content": self.content * content, "style": self.style * style}
         return terms
 
@@ -116,7 +113,7 @@ class DualRecipe:
         found = []
         for clean, made, painting in stylised(network, folder, self.styles, 16):
             judge = encoder.shipped(torch.device("cpu"))
-            found.append(torch.stack(distances(*map(judge, (made, clean, painting)))))
+            found.append(torch.stack(judged(*map(judge, (made, clean, painting)))))
         content, style = torch.stack(found).mean(0).tolist()
         return {"content": content, "style": style}
 
@@ -132,10 +129,10 @@ class DualRecipe:
         return rows
 
 
-def distances(seen: Features, photo: Features, painting: Features) -> tuple[Tensor, Tensor]:
+def judged(seen: Features, photo: Features, painting: Features) -> tuple[Tensor, Tensor]:
     """Of content and of style, of what was made of a photo after a painting."""
-    content = losses.content(seen[CONTENT_STAGES], photo[CONTENT_STAGES])
-    return content, losses.style(seen[STYLE_STAGES], painting[STYLE_STAGES])
+    content = distances.content(seen[distances.CONTENT_STAGES], photo[distances.CONTENT_STAGES])
+    return content, distances.style(seen[distances.STYLE_STAGES], painting[distances.STYLE_STAGES])
 
 
 def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:

@@ -1,0 +1,1 @@
+"""Parts of colour.py and style.py."""
