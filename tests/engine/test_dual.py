@@ -161,7 +161,7 @@ def test_both_tasks_are_learnt_together(tmp_path: Path) -> None:
     (objective,) = recipe.objectives(network, recipe.companions())
     samples = recipe.samples(folder, 0)
     batch = default_collate([samples[index] for index in range(2)])
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-4)
     seen = []
     for _ in range(20):
         terms = objective.loss(batch)

@@ -91,7 +91,7 @@ def _others(parameter: params.Parameter) -> list[Any]:
     return [not parameter.default]
 
 
-ELSEWHERE = ("model", "blend_layer", "steps")
+ELSEWHERE = ("model", "blend_layer")
 """Parameters with a test of their own: models are the user's, the layer says where a blend is what."""
 
 

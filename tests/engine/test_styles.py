@@ -26,7 +26,8 @@ def photo(height: int = 96, width: int = 128) -> np.ndarray:
 
 
 def paint(task: Task, **values: Any) -> Canvas:
-    declare.build("stylize", values).run(task)
+    """By the network alone, unless values say otherwise."""
+    declare.build("stylize", {"refine": 0, **values}).run(task)
     return task.results[0]
 
 
@@ -161,32 +162,35 @@ def test_only_a_feathered_selection_is_painted() -> None:
     assert apart(made[:, 35], half) < 1.5
 
 
-def test_the_optimisation_comes_nearer_to_the_style_than_the_network() -> None:
-    def away(picture: np.ndarray) -> float:
-        seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-        judge = encoder.shipped(torch.device("cpu"))
-        moments = distances.moments(judge(seen)[distances.STYLE_STAGES])
-        return distances.style_apart(moments, manner.of_catalogue("scream").moments).item()
-
-    quick, slow = painted(style="scream"), painted(style="scream", method="optimise", steps=20)
-    assert away(slow) < 0.9 * away(quick)
+def away(picture: np.ndarray, style: str) -> float:
+    seen = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    judge = encoder.shipped(torch.device("cpu"))
+    moments = distances.moments(judge(seen)[distances.STYLE_STAGES])
+    return distances.style_apart(moments, manner.of_catalogue(style).moments).item()
 
 
-def test_the_optimisation_tells_how_far_it_is_and_can_be_stopped() -> None:
+def test_refining_brings_the_painting_nearer_to_the_style() -> None:
+    assert away(painted(style="scream", refine=20), "scream") < 0.8 * away(painted(style="scream"), "scream")
+
+
+def test_what_a_blend_layer_says_is_refined_too() -> None:
+    marks = np.zeros((96, 128, 4), np.uint8)
+    marks[:, 64:] = 255, 0, 0, 255
+    both = painted(marks, blend="scream, great-wave", blend_layer=1, refine=20)
+    left, right = both[:, :64], both[:, 64:]
+    assert away(left, "scream") < away(right, "scream")
+    assert away(right, "great-wave") < away(left, "great-wave")
+
+
+def test_refining_tells_how_far_it_is_and_can_be_stopped() -> None:
     task, seen = task_of(photo()), []
 
     def progress(fraction: float, stage: str) -> None:
         seen.append(fraction)
-        if stage == "Optimising" and len(seen) > 5:
+        if stage == "Refining" and len(seen) > 5:
             raise KeyboardInterrupt
 
     task.progress = progress
     with pytest.raises(KeyboardInterrupt):
-        paint(task, method="optimise")
+        paint(task, refine=1000)
     assert seen == sorted(seen)
-
-
-def test_the_optimisation_has_one_style() -> None:
-    marks = np.zeros((96, 128, 4), np.uint8)
-    with pytest.raises(CalotypeError, match="blend layer"):
-        painted(marks, method="optimise", blend="scream, kiss", blend_layer=1)

@@ -35,7 +35,7 @@ def test_every_layer_of_a_result_tells_it_those_of_a_new_document_too():
         "other": "Zoë",
         "colours": ["#102030", "#ffffff"],
         "path": None,
-        "look": None,
+        "look": "starry-night",
     }
     assert records[0]["report"][0] == "Colours: ['#102030', '#ffffff']"
     assert "quality" not in records[0]

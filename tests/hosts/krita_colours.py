@@ -22,9 +22,8 @@ def scenario_strokes_on_a_hint_layer_colour_what_lies_below():
     document, photo = opened()
     photo.setPixelData(_grey(), 0, 0, WIDTH, HEIGHT)
     hints = document.createNode("Hints", "paintlayer")
-    document.rootNode().addChildNode(hints, photo)
     hints.setPixelData(b"\x28\x28\xdc\xff" * (12 * 10), 10, 12, 12, 10)  # red
-    document.setActiveNode(photo)
+    document.rootNode().addChildNode(hints, photo)
     yield settled(document, photo)
     before = whole(photo)
     studio().run(document, "colorize", {"hints": hints.uniqueId()})
@@ -44,7 +43,6 @@ def scenario_an_empty_hint_layer_is_explained():
     document, photo = opened()
     hints = document.createNode("Hints", "paintlayer")
     document.rootNode().addChildNode(hints, photo)
-    document.setActiveNode(photo)
     yield settled(document, photo)
     studio().run(document, "colorize", {"hints": hints.uniqueId()})
     yield ran(document)
@@ -88,7 +86,8 @@ def scenario_colours_of_a_grey_document_come_in_a_new_one():
         yield
     assert sentences(document)[0] is False, sentences(document)
     assert len(app.documents()) == len(known) + 1
-    coloured = next(d for d in app.documents() if d.colorModel() == "RGBA" and d.width() == WIDTH)
+    coloured = next(d for d in app.documents() if d not in known)
+    assert coloured.colorModel() == "RGBA"
     assert coloured.colorDepth() == "U16"
     yield from closed(coloured)
     yield from closed(document)

@@ -201,7 +201,7 @@ def scenario_results_of_every_kind_find_their_place_in_one_undo_step():
     other.setPixelData(bytes([1, 2, 3, 255]) * 64, 8, 8, 8, 8)
     document.rootNode().addChildNode(other, photo)
     yield settled(document, photo)
-    values = {"other": other.uniqueId(), "colours": ["#102030", "#405060"], "path": "a b.txt", "look": "x"}
+    values = {"other": other.uniqueId(), "colours": ["#102030", "#405060"], "path": "a b.txt", "look": "kiss"}
     count, entry = len(app.documents()), undo_entry()
     studio().run(document, "parts", values)
     yield ran(document)

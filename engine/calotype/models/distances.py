@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 CONTENT_STAGES, STYLE_STAGES = slice(2, 4), slice(0, 4)
 """Of the encoder's five; the last sees a crop at too few places for a covariance."""
@@ -55,8 +56,9 @@ def _normed(x: Tensor) -> Tensor:
     return (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1e-3)
 
 
-def moments(features: Sequence[Tensor]) -> Moments:
-    return [_moments(stage) for stage in features]
+def moments(features: Sequence[Tensor], share: Tensor | None = None) -> Moments:
+    """share: (B, 1, H, W), 0..1, how much each place counts; otherwise all alike."""
+    return [_moments(stage, share) for stage in features]
 
 
 def uncorrelated(moments: Moments) -> Moments:
@@ -64,8 +66,13 @@ def uncorrelated(moments: Moments) -> Moments:
     return [(mean, torch.diag_embed(around.diagonal(dim1=1, dim2=2))) for mean, around in moments]
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(x: Tensor, share: Tensor | None) -> tuple[Tensor, Tensor]:
     values = x.float().flatten(2)
-    mean = values.mean(2)
+    if share is None:
+        weights = values.new_full((1, 1, values.shape[2]), 1 / values.shape[2])
+    else:
+        weights = adaptive_avg_pool2d(share, (x.shape[2], x.shape[3])).flatten(2)
+        weights = weights / weights.sum(2, keepdim=True).clamp_min(1e-6)
+    mean = (values * weights).sum(2)
     around = values - mean[:, :, None]
-    return mean, around @ around.mT / values.shape[2]
+    return mean, (around * weights) @ around.mT

@@ -16,7 +16,7 @@ from calotype.models import device as devices
 from calotype.models import dual, gatys, loaded, manner, styles
 from calotype.models.manner import Manner
 from calotype.ops.colorize import BY_PIXEL
-from calotype.ops.declare import choice, file, number, operation, other_layer, style, text, toggle
+from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
 from calotype.ops.denoise import blend as to_strength
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
@@ -32,9 +32,8 @@ STYLE_PX = 512
 
 STYLES_MAX = 4
 
-METHODS = {"network": "Network, at once", "optimise": "Optimisation, slow"}
-OPTIMISED_PX = 512
-"""Longer side of what is optimised at a brush of 100 %."""
+REFINED_PX = 512
+"""Longer side, at a brush of 100 %, of what is refined: each step sees all of it."""
 
 
 @operation(
@@ -64,13 +63,15 @@ class Stylize:
     detail: float = number("Detail", "How much of the photo's fine detail shines through.", 0)
     keep_colours: bool = toggle("Keep colours", "Paint in the photo's own colours.", False)
     colourise: bool = toggle("Colourise first", "Of a grey photo: give it colours in the same go.", False)
-    method: str = choice(
-        "Method",
-        "The network paints at once; the optimisation takes minutes and its time.",
-        "network",
-        METHODS,
+    refine: int = number(
+        "Refine",
+        "Steps of optimisation after the network has painted: each brings the painting nearer to the style. "
+        "At 0 it is there at once.",
+        40,
+        maximum=1000,
+        unit="steps",
+        whole=True,
     )
-    steps: int = number("Steps", "Of the optimisation.", 100, 10, 2000, unit="", whole=True)
 
     def run(self, task: Task) -> None:
         if self.strength == 0:
@@ -94,7 +95,7 @@ class Stylize:
         source = task.layers[0]
         whole = source.box
         longer = max(whole.width, whole.height)
-        usual = SIDE_PX if self.method == "network" else OPTIMISED_PX
+        usual = REFINED_PX if self.refine else SIDE_PX
         side_px = min(max(min(usual, longer) * 100 / self.brush, 32), SIDE_PX_MAX)
         height, width = (max(2, round(n * side_px / longer)) for n in (whole.height, whole.width))
         if side_px < longer:
@@ -113,8 +114,8 @@ class Stylize:
         painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
         given = photo if shares is None else torch.cat([photo, shares[0]])
         made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
-        if self.method == "optimise":
-            made = self._optimised(task, photo, made, Manner.blended(manners))
+        if self.refine:
+            made = self._refined(task, photo, made, manners, shares)
         if self.keep_colours:
             made = chromas.join(chromas.split(made[None].clamp(0, 1))[0], chroma[None])[0]
         if side_px > longer:
@@ -132,23 +133,32 @@ class Stylize:
         parts = _parsed(self.blend) if self.blend.strip() else [(self.style, 1.0)]
         return [(manner.of_catalogue(name), share) for name, share in parts]
 
-    def _optimised(self, task: Task, photo: Tensor, made: Tensor, style: Manner) -> Tensor:
+    def _refined(
+        self,
+        task: Task,
+        photo: Tensor,
+        made: Tensor,
+        manners: list[tuple[Manner, float]],
+        shares: Tensor | None,
+    ) -> Tensor:
         """From the network's painting on. photo, made: (3, h, w)."""
-        if self.blend_layer is not None:
-            raise _bad("The optimisation paints all in one style. Choose no blend layer, or the network.")
 
         def run(padded: Tensor) -> Tensor:
-            start, content = padded[:, :3].clamp(0, 1), padded[:, 3:]
+            start, content, share = padded[:, :3].clamp(0, 1), padded[:, 3:6], padded[:, 6:]
+            painted: list[gatys.Painted] = [(Manner.blended(manners).moments, None)]
+            if shares is not None:
+                painted = [(each.moments, share[:, k : k + 1]) for k, (each, _) in enumerate(manners)]
             return gatys.optimised(
                 start,
                 content,
-                style.moments,
-                self.steps,
+                painted,
+                self.refine,
                 task.device,
-                lambda fraction: task.progress(0.1 + 0.8 * fraction, "Optimising"),
+                lambda fraction: task.progress(0.1 + 0.8 * fraction, "Refining"),
             )
 
-        return tiles.padded(run, torch.cat([made, photo]), dual.CONTRACT.multiple)
+        given = [made, photo] if shares is None else [made, photo, shares[0]]
+        return tiles.padded(run, torch.cat(given), dual.CONTRACT.multiple)
 
 
 class _Painter:
