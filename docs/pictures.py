@@ -1,4 +1,4 @@
-"""Make the pictures of README.md and docs/restoration.md again: python docs/pictures.py
+"""Make the pictures of README.md, restoration.md, colour.md and style.md again: python docs/pictures.py
 
 They show scikit-image's public-domain photos and what our own code makes of them, nothing else.
 """
@@ -21,11 +21,14 @@ FOLDER = Path(__file__).parent / "pictures"
 SEED = 7
 
 
-def made(operation: str, picture: Array, **values: Any) -> list[Array]:
-    """What the engine makes of picture, (H, W, 3), 0..1: each result's samples, 0..1."""
-    pixels = np.rint(picture.clip(0, 1) * 255).astype(np.uint8)
-    layer = Layer(pixels.shape[1], pixels.shape[0], PixelFormat("RGB"), pixels.tobytes())
-    result = cli.run(Request(operation, [layer], values), quiet=True)
+def made(operation: str, picture: Array, *others: Array, **values: Any) -> list[Array]:
+    """What the engine makes of picture, (H, W, 3), 0..1: each result's samples, 0..1. others: (H, W, 4)."""
+    layers = []
+    for samples in (picture, *others):
+        pixels = np.rint(samples.clip(0, 1) * 255).astype(np.uint8)
+        format = PixelFormat("RGBA" if pixels.shape[2] == 4 else "RGB")
+        layers.append(Layer(pixels.shape[1], pixels.shape[0], format, pixels.tobytes()))
+    result = cli.run(Request(operation, layers, values), quiet=True)
     return [
         (np.frombuffer(x.pixels, np.uint8).reshape(x.height, x.width, -1) / 255).astype(np.float32)
         for x in result.layers
@@ -75,6 +78,49 @@ def main() -> None:
     part = coffee[40:140, 60:180]
     plain, sharp = (made("upscale", part, scale="4", detail=detail)[0] for detail in (0.0, 100.0))
     row("upscale", plain, sharp)
+    colours()
+    styles()
+
+
+def colours() -> None:
+    portrait = transform.resize(data.astronaut()[:400, 60:460], (300, 300), anti_aliasing=True)
+    told = grey(portrait.astype(np.float32) @ np.array([0.2126, 0.7152, 0.0722], np.float32))
+    paint = np.zeros((300, 300, 4), np.float32)
+    for y, x, colour in (
+        (70, 150, "#c8966e"),
+        (100, 120, "#d2a07d"),
+        (45, 118, "#8c5a32"),
+        (210, 90, "#d2501e"),
+        (250, 150, "#d2501e"),
+        (160, 60, "#d2501e"),
+        (40, 30, "#b9b9c3"),
+        (60, 210, "#b9b9c3"),
+        (130, 20, "#aa2828"),
+    ):
+        value = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        paint[y - 4 : y + 4, x - 4 : x + 4] = *value, 1
+    shown = told + (paint[..., :3] - told) * paint[..., 3:]
+    row("colour-hints", told, made("colorize", told)[0], shown, made("colorize", told, paint, hints=1)[0])
+
+    cup = transform.resize(data.coffee(), (220, 330), anti_aliasing=True).astype(np.float32)
+    plain = grey(cup @ np.array([0.2126, 0.7152, 0.0722], np.float32))
+    warm = made("colorize", plain, palette=["#7a4a2a", "#c8782a", "#e8d8c0", "#2a1a10"])[0]
+    cold = made("colorize", plain, palette=["#203050", "#4878a8", "#c0d0e0", "#101820"])[0]
+    row("colour-palette", plain, warm, cold)
+
+
+def styles() -> None:
+    cat = transform.resize(data.chelsea()[:, 40:400], (250, 300), anti_aliasing=True).astype(np.float32)
+    names = ("starry-night", "great-wave", "scream", "irises")
+    row("style", cat, *(made("stylize", cat, style=name)[0] for name in names[:2]))
+    row("style-more", *(made("stylize", cat, style=name)[0] for name in names[2:]), cat)
+    steps = [made("stylize", cat, style="starry-night", refine=count)[0] for count in (0, 10, 100)]
+    row("style-refine", *steps)
+    where = np.zeros((250, 300, 4), np.float32)
+    where[:, 150:] = 1, 0, 0, 1
+    both = made("stylize", cat, where, blend="starry-night, scream", blend_layer=1)[0]
+    kept = made("stylize", cat, style="starry-night", keep_colours=True)[0]
+    row("style-blend", cat + 0.5 * (where[..., :3] - cat) * where[..., 3:], both, kept)
 
 
 def _read(path: Path) -> Array:

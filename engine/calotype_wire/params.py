@@ -6,6 +6,7 @@ documentation are made from it. Every kind has a name, a label, a help text and 
 
 import dataclasses
 import math
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, List, Mapping, Sequence, Tuple, Type
@@ -108,10 +109,14 @@ class File(Text):
 
 @dataclass(frozen=True)
 class Style(Choice):
-    """The name of a trained style. folder: where NAME.png shows each."""
+    """The name of a trained style. folder: where a picture shows what each does."""
 
     kind: ClassVar[str] = "style"
     folder: str = ""
+
+    def swatch(self, name: str) -> str:
+        """The path of that picture; it need not be there."""
+        return os.path.join(self.folder, f"{name}.jpg")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import form
 import record
-from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk
+from gi.repository import Gdk, GdkPixbuf, Gimp, GimpUi, GLib, GObject, Gtk
 
 from calotype_wire import params
 from calotype_wire.params import Operation
@@ -13,6 +13,7 @@ from calotype_wire.session import Session
 PUMP_MS = 50
 HELP_CHARS = 56
 WIDTH_PX = 480
+SWATCH_PX = 40
 AROUND_PX = 300
 """Title, help, last result and buttons of a dialog."""
 
@@ -97,6 +98,8 @@ def _own_widget(
         return _other_layer(name, parameter, config, image, labels)
     if isinstance(parameter, params.Palette):
         return _palette(name, parameter, config, labels)
+    if isinstance(parameter, params.Style):
+        return _style(name, parameter, config, labels)
     return None
 
 
@@ -176,6 +179,32 @@ def _all_layers(layers: list[Gimp.Layer]) -> list[Gimp.Layer]:
         if layer.is_group():
             found += _all_layers(layer.get_children())
     return found
+
+
+def _style(
+    name: str, parameter: params.Style, config: Gimp.ProcedureConfig, labels: Gtk.SizeGroup
+) -> Gtk.Widget:
+    """The styles by name and by what each makes of a photo."""
+    store = Gtk.ListStore(str, str, GdkPixbuf.Pixbuf)
+    for value, label in parameter.choices:
+        store.append([value, label, _swatch(parameter.swatch(value))])
+    choice = Gtk.ComboBox(model=store, id_column=0, hexpand=True)
+    for renderer, attribute, column in (
+        (Gtk.CellRendererPixbuf(), "pixbuf", 2),
+        (Gtk.CellRendererText(xpad=6), "text", 1),
+    ):
+        choice.pack_start(renderer, False)
+        choice.add_attribute(renderer, attribute, column)
+    _follow(config, name, lambda: choice.set_active_id(config.get_property(name)))
+    choice.connect("changed", lambda *_: config.set_property(name, choice.get_active_id()))
+    return _labelled(parameter.label, labels, choice)
+
+
+def _swatch(path: str) -> GdkPixbuf.Pixbuf | None:
+    try:
+        return GdkPixbuf.Pixbuf.new_from_file_at_size(path, SWATCH_PX, SWATCH_PX)
+    except GLib.Error:
+        return None  # the engine's folder cannot be read from here
 
 
 def _palette(

@@ -11,6 +11,8 @@ from calotype_wire import params
 STEPS = 1000
 """Of a slider."""
 
+SWATCH_PX = 48
+
 
 class Field(QtWidgets.QWidget):
     """One parameter. value: what the operation gets, None for automatic."""
@@ -80,12 +82,14 @@ class NumberField(Field):
 
 
 class ChoiceField(Field):
-    def __init__(self, choices: list[Any]) -> None:
-        """choices: (value, label) pairs."""
+    def __init__(self, choices: list[Any], swatch: Callable[[str], str] | None = None) -> None:
+        """choices: (value, label) pairs. swatch: where a picture of a value lies."""
         super().__init__()
         self.combo = QtWidgets.QComboBox()
+        if swatch is not None:
+            self.combo.setIconSize(QtCore.QSize(SWATCH_PX, SWATCH_PX))
         for value, label in choices:
-            self.combo.addItem(label, value)
+            self.combo.addItem(QtGui.QIcon(swatch(value)) if swatch else QtGui.QIcon(), label, value)
         self.box.addWidget(self.combo, 1)
 
     def value(self) -> Any:
@@ -253,7 +257,8 @@ def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Fiel
     if isinstance(parameter, params.Number):
         return NumberField(parameter)
     if isinstance(parameter, params.Choice):
-        return ChoiceField(list(parameter.choices))
+        swatch = parameter.swatch if isinstance(parameter, params.Style) else None
+        return ChoiceField(list(parameter.choices), swatch)
     if isinstance(parameter, params.Toggle):
         return ToggleField()
     if isinstance(parameter, params.OtherLayer):

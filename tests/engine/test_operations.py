@@ -111,6 +111,8 @@ def test_each_parameter_changes_the_result(operation: params.Operation, paramete
 
     def run(**values: Any) -> bytes:
         task = task_of(pixels, painted, mask=selected)
+        if operation.name == "stylize":
+            values = {"refine": 0, **values}  # the default takes its time
         try:
             pixels_made = result(operation.name, task, **values).tobytes()
             return pixels_made + repr(task.results[0].shape.place).encode()

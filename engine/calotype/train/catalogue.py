@@ -1,4 +1,4 @@
-"""What is known of the catalogue's styles, made again from their paintings, after Dual was trained:
+"""The catalogue's weights and swatches, made again from its paintings after Dual was trained:
 
 python -m calotype.train.catalogue PAINTINGS
 """
@@ -7,14 +7,21 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
+from calotype import demo
+from calotype.image.codec import Canvas
 from calotype.models import dual, loaded, manner, styles, weights
 from calotype.models.device import Device
 from calotype.models.manner import Manner
+from calotype.ops.stylize import Stylize
+from calotype.ops.task import Task
 from calotype.train import data
+from calotype_wire.protocol import Buffer, Layer, PixelFormat
 
 CPU = Device("cpu", torch.float32)
+SWATCH_PX = 128
 
 
 @torch.no_grad()
@@ -31,8 +38,26 @@ def made(paintings: Path) -> dict[str, Tensor]:
     return found
 
 
+def draw_swatches() -> None:
+    """The demo's face in each style, beside the catalogue."""
+    with Image.open(demo.PHOTO) as photo:
+        face = photo.convert("RGB").crop((130, 0, 330, 200)).resize((SWATCH_PX, SWATCH_PX))
+    layer = Layer(SWATCH_PX, SWATCH_PX, PixelFormat(), face.convert("RGBA").tobytes())
+    for style in styles.catalogue():
+        canvas = Canvas.of(layer)
+        task = Task([canvas], None, False, CPU, _allocate, lambda fraction, stage: None)
+        Stylize(style=style.name).run(task)
+        made = Image.fromarray(task.results[0].native[..., :3])
+        made.save(styles.FOLDER / f"{style.name}.jpg", quality=85)
+
+
+def _allocate(name: str, size: int, content: Buffer | None) -> memoryview:
+    return memoryview(bytearray(content or size))
+
+
 def main() -> None:
     weights.ship(made(Path(sys.argv[1])), manner.CONTRACT)
+    draw_swatches()
 
 
 if __name__ == "__main__":
