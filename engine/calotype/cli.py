@@ -65,6 +65,11 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("calotype-demo"), help="folder for the pictures")
     demo.set_defaults(command=_demo)
 
+    export = commands.add_parser("export", help="write a part of the dual network as an ONNX file")
+    export.add_argument("part", choices=("colour", "style", "both"))
+    export.add_argument("output", type=Path, help="an .onnx file; what goes in and out is in docs/style.md")
+    export.set_defaults(command=_export)
+
     train.add(commands)
     models.add(commands)
     return parser
@@ -261,6 +266,18 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _stop(options: argparse.Namespace) -> None:
     print("The engine has ended." if launch.stop() else "No engine runs.")
+
+
+def _export(options: argparse.Namespace) -> None:
+    import torch
+
+    from calotype.models import dual, exported, loaded
+    from calotype.models.device import Device
+
+    network = loaded.load(dual.Dual, dual.CONTRACT, Device("cpu", torch.float32)).network
+    assert isinstance(network, dual.Dual)
+    apart = exported.export(options.part, options.output, network)
+    print(f"{options.output} (ONNX Runtime agrees with torch to {apart:.1g})")
 
 
 def _demo(options: argparse.Namespace) -> None:

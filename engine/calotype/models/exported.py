@@ -1,0 +1,114 @@
+"""Dual's three paths as ONNX files of any picture size, compared with torch before they are kept.
+
+All planes are (1, C, H, W), H and W multiples of 16: luma and trust 0..1; chroma and hints -0.5..0.5 as
+image.chroma splits them; photo and painting sRGB-encoded, 0..1. A style is a row, (1, ROW).
+"""
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from calotype.image import chroma as chromas
+from calotype.models import dual
+from calotype_wire import atomic
+from calotype_wire.errors import CalotypeError
+
+OPSET = 17
+APART_MAX = 1e-3
+"""How far any value may lie from torch's."""
+
+CHANNELS = {"luma": 1, "hints": 2, "trust": 1, "photo": 3, "palette": dual.PALETTE, "style": dual.ROW}
+FLAT = ("palette", "style")
+
+
+class _Part(nn.Module):
+    """inputs, outputs: their names."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def __init__(self, network: dual.Dual) -> None:
+        super().__init__()
+        self.network = network
+
+
+class Colour(_Part):
+    inputs, outputs = ("luma", "hints", "trust", "palette"), ("chroma",)
+
+    def forward(self, luma: Tensor, hints: Tensor, trust: Tensor, palette: Tensor) -> Tensor:
+        return self.network.colour(luma, hints, trust, palette)
+
+
+class Style(_Part):
+    inputs, outputs = ("photo", "style"), ("painting",)
+
+    def forward(self, photo: Tensor, style: Tensor) -> Tensor:
+        made, _ = self.network.stylise(*chromas.split(photo), style)
+        return made.clamp(0, 1)
+
+
+class Both(_Part):
+    inputs, outputs = ("luma", "hints", "trust", "palette", "style"), ("chroma", "painting")
+
+    def forward(
+        self, luma: Tensor, hints: Tensor, trust: Tensor, palette: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        chroma, made = self.network.both(luma, hints, trust, palette, style)
+        return chroma, made.clamp(0, 1)
+
+
+PARTS: dict[str, type[_Part]] = {"colour": Colour, "style": Style, "both": Both}
+
+
+def export(name: str, path: Path, network: dual.Dual) -> float:
+    """Write a part, and return how far ONNX Runtime's results lie from torch's at another size.
+
+    name: of PARTS. network: on the CPU. Raises CalotypeError EXPORT_FAILED, and leaves path as it was.
+    """
+    part = PARTS[name](network).eval()
+    sizes = {key: {2: "height", 3: "width"} for key in (*part.inputs, *part.outputs) if key not in FLAT}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this exporter is the old one, and notes on constants
+        file = os.path.join(folder, "part.onnx")
+        torch.onnx.export(
+            part,
+            _values(part, 64, 96),
+            file,
+            input_names=part.inputs,
+            output_names=part.outputs,
+            dynamic_axes=sizes,
+            opset_version=OPSET,
+            dynamo=False,  # the new exporter needs one more package
+        )
+        apart = _apart(part, file)
+        if apart > APART_MAX:
+            sentence = f"ONNX Runtime's result differs from torch's by {apart:.3g}. Please report it."
+            raise CalotypeError("EXPORT_FAILED", sentence)
+        atomic.write(path, Path(file).read_bytes(), 0o644)
+    return apart
+
+
+def _values(part: _Part, height: int, width: int) -> tuple[Tensor, ...]:
+    """Something for each input."""
+    generator = torch.Generator().manual_seed(height)
+    found = []
+    for key in part.inputs:
+        shape = (1, CHANNELS[key]) if key in FLAT else (1, CHANNELS[key], height, width)
+        found.append(0.3 * torch.rand(shape, generator=generator))
+    return tuple(found)
+
+
+@torch.no_grad()
+def _apart(part: _Part, file: str) -> float:
+    given = _values(part, 80, 48)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    values = {key: value.numpy() for key, value in zip(part.inputs, given, strict=True)}
+    expected = part(*given)
+    wanted = expected if isinstance(expected, tuple) else (expected,)
+    made = session.run(None, values)
+    return max(float((torch.from_numpy(a) - b).abs().max()) for a, b in zip(made, wanted, strict=True))
