@@ -182,3 +182,19 @@ def test_styles_need_paintings(tmp_path: Path) -> None:
     with pytest.raises(CalotypeError, match="--styles"):
         DualRecipe().samples(photo_folder(tmp_path), 0)
     DualRecipe(content=0, style=0).samples(photo_folder(tmp_path), 0)
+
+
+def test_a_critic_takes_part_on_request(tmp_path: Path) -> None:
+    folder = photo_folder(tmp_path)
+    recipe = DualRecipe(styles=folder, batch_size=2, painted=2, adversarial=0.1)
+    network, critic = recipe.network(), recipe.companions()
+    maker, judge = recipe.objectives(network, critic)
+    batch = default_collate([recipe.samples(folder, 0)[index] for index in range(2)])
+    terms = maker.loss(batch)
+    assert terms.keys() == {"colour", "histogram", "content", "style", "adversarial"}
+    sum(terms.values()).backward()
+    assert judge.parts is critic
+    opinions = judge.loss(batch)
+    assert opinions["critic"].requires_grad
+    assert judge.standing is not None
+    assert 0 <= judge.standing().lead <= 1

@@ -21,9 +21,10 @@ from calotype.models.encoder import Encoder
 from calotype.models.restorer import Restorer
 from calotype.train import command, loop
 from calotype.train import encoder as encoder_recipe
+from calotype.train.bout import CRITICS
 from calotype.train.encoder import TEACHER, TEACHER_DEPTHS, TEACHER_WIDTHS, EncoderRecipe
 from calotype.train.recipe import objectives_of
-from calotype.train.restorer_gan import CRITICS, RestorerDetailRecipe
+from calotype.train.restorer_gan import RestorerDetailRecipe
 from calotype_wire.errors import CalotypeError
 from trainees import Stopping, photo_folder
 

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
 from calotype.models import distances, dual, encoder, styles
-from calotype.train import data, degradations, hints, losses
+from calotype.train import bout, data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
 
@@ -39,13 +39,16 @@ CHROMA = 0.05
 
 @dataclass(frozen=True)
 class DualRecipe:
-    """styles: folder of paintings. colour, histogram, content, style: weights of the losses."""
+    """styles: folder of paintings. colour, histogram, content, style, adversarial: weights of the losses; 0
+    leaves one out, with its cost. The critic sees coloured photos, not paintings.
+    """
 
     styles: Path | None = None
     colour: float = 10.0
     histogram: float = 5.0
-    content: float = 1.0
+    content: float = 0.8
     style: float = 1.0
+    adversarial: float = 0.0
     name: str = "dual"
     batch_size: int = 8
     painted: int = 4
@@ -55,13 +58,15 @@ class DualRecipe:
         return dual.Dual()
 
     def companions(self) -> nn.Module:
-        return nn.ModuleList()
+        return bout.CRITICS["patch"]() if self.adversarial else nn.ModuleList()
 
     def objectives(self, network: nn.Module, companions: nn.Module) -> list[Objective]:
         assert isinstance(network, dual.Dual)
-        return [Objective("loss", network, partial(self.losses, network))]
+        fight = bout.Bout(companions, "hinge")
+        maker = Objective("loss", network, partial(self.losses, network, fight))
+        return [maker, fight.objective()] if self.adversarial else [maker]
 
-    def losses(self, network: dual.Dual, batch: Batch) -> dict[str, Tensor]:
+    def losses(self, network: dual.Dual, fight: bout.Bout, batch: Batch) -> dict[str, Tensor]:
         terms = {}
         told_of = batch["hints"], batch["known"], batch["palette"]
         features = network.encoder(batch["seen"], *told_of[:2])
@@ -71,6 +76,9 @@ class DualRecipe:
             terms["colour"] = self.colour * huber_loss(told, truth, delta=CHROMA) / CHROMA
             spread = losses.histogram_distance(avg_pool2d(told, 4), avg_pool2d(truth, 4))
             terms["histogram"] = self.histogram * spread
+        if self.adversarial:
+            real, made = (chromas.join(batch["luma"], chroma) for chroma in (batch["chroma"], told))
+            terms["adversarial"] = self.adversarial * fight.fooled(made, real)
         if self.content or self.style:
             photo, half = slice(0, self.painted), self.painted // 2  # the first are grey, painted as told
             judge = encoder.shipped(batch["luma"].device)

@@ -1,8 +1,7 @@
 """Recipe of the Restorer, stage B: detail. From stage A's weights on, L1, perceptual and adversarial loss.
 
 Sources: the three losses and interpolation with the faithful weights, Wang et al. 2018 (ESRGAN); a U-Net
-critic with spectral norm, Wang et al. 2021 (Real-ESRGAN); a critic that learns faster than its opponent,
-Heusel et al. 2017 (two time-scale update rule).
+critic with spectral norm, Wang et al. 2021 (Real-ESRGAN).
 
 At one rate for both the critic was beaten before it had learnt anything, and stayed at ln 2; five times as
 fast, and with less momentum, it gains its lead (docs/adr/0010-detail-is-a-second-set-of-weights.md).
@@ -12,6 +11,7 @@ the pixels many times over, since our features differ more than VGG's where litt
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +21,16 @@ from torch.utils.data import Dataset
 
 from calotype.image.metrics import psnr
 from calotype.models import encoder, restorer, weights
-from calotype.models.discriminators import PatchDiscriminator, UNetDiscriminator
-from calotype.train import data, losses
-from calotype.train.recipe import Batch, Objective, Sheet, Standing
+from calotype.train import bout, data, losses
+from calotype.train.recipe import Batch, Objective, Sheet
 from calotype.train.restorer import sample, trials
-
-CRITICS = {"unet": UNetDiscriminator, "patch": PatchDiscriminator}
-CONTESTS = {"relativistic": losses.relativistic, "hinge": losses.hinge_critic}
-
-MARGIN = 1.0
-"""A critic that holds the real so much above the made is sure."""
 
 
 @dataclass(frozen=True)
 class RestorerDetailRecipe:
     """pixels, structural, perceptual, adversarial: weights of the losses; 0 leaves one out, with its cost.
 
-    critic: one of CRITICS. contest: how it and the network are pitted, one of CONTESTS.
+    critic: one of bout.CRITICS. contest: how it and the network are pitted, one of bout.CONTESTS.
     """
 
     pixels: float = 1.0
@@ -47,7 +40,6 @@ class RestorerDetailRecipe:
     critic: str = "unet"
     contest: str = "relativistic"
     name: str = "restorer-detail"
-    critic_rate: float = 5.0
     batch_size: int = 8
     patch_px: int = 128
     learning_rate: float = 4e-5
@@ -58,16 +50,23 @@ class RestorerDetailRecipe:
         return network
 
     def companions(self) -> nn.Module:
-        return CRITICS[self.critic]() if self.adversarial else nn.ModuleList()
+        return bout.CRITICS[self.critic]() if self.adversarial else nn.ModuleList()
 
     def objectives(self, network: nn.Module, companions: nn.Module) -> list[Objective]:
-        bout = _Bout(self, network, companions)
-        maker = Objective("loss", network, bout.make)
-        return (
-            [maker, Objective("critic", companions, bout.judge, bout.standing, self.critic_rate, (0.5, 0.99))]
-            if self.adversarial
-            else [maker]
-        )
+        fight = bout.Bout(companions, self.contest)
+        maker = Objective("loss", network, partial(self.losses, network, fight))
+        return [maker, fight.objective()] if self.adversarial else [maker]
+
+    def losses(self, network: nn.Module, fight: bout.Bout, batch: Batch) -> dict[str, Tensor]:
+        made, clean = network(batch["worn"], batch["levels"]).float(), batch["clean"]
+        terms = {"pixels": self.pixels * (made - clean).abs().mean()}
+        if self.structural:
+            terms["structural"] = self.structural * losses.structural(made, clean)
+        if self.perceptual:
+            terms["perceptual"] = self.perceptual * losses.perceptual(self.encoder(made.device), made, clean)
+        if self.adversarial:
+            terms["adversarial"] = self.adversarial * fight.fooled(made, clean)
+        return terms
 
     def samples(self, folder: Path, seed: int) -> Dataset[dict[str, Tensor]]:
         return data.Crops(folder, self.patch_px, seed, sample)
@@ -89,42 +88,3 @@ class RestorerDetailRecipe:
 
     def encoder(self, device: torch.device) -> nn.Module:
         return encoder.shipped(device)
-
-
-class _Bout:
-    """The restorer against its critic, on the same batch: what was made is made once."""
-
-    def __init__(self, recipe: RestorerDetailRecipe, network: nn.Module, critic: nn.Module) -> None:
-        self.recipe = recipe
-        self.network = network
-        self.critic = critic
-
-    def make(self, batch: Batch) -> dict[str, Tensor]:
-        made, clean = self.network(batch["worn"], batch["levels"]).float(), batch["clean"]
-        self.made = made.detach()
-        terms = {"pixels": self.recipe.pixels * (made - clean).abs().mean()}
-        if self.recipe.structural:
-            terms["structural"] = self.recipe.structural * losses.structural(made, clean)
-        if self.recipe.perceptual:
-            distance = losses.perceptual(self.recipe.encoder(made.device), made, clean)
-            terms["perceptual"] = self.recipe.perceptual * distance
-        if self.recipe.adversarial:
-            terms["adversarial"] = self.recipe.adversarial * self._fooled(made, clean)
-        return terms
-
-    def _fooled(self, made: Tensor, clean: Tensor) -> Tensor:
-        if self.recipe.contest == "hinge":
-            return losses.hinge_maker(self.critic(made))
-        with torch.no_grad():
-            real = self.critic(clean)
-        return losses.relativistic(self.critic(made), real)
-
-    def judge(self, batch: Batch) -> dict[str, Tensor]:
-        real, made = self.critic(batch["clean"]).float(), self.critic(self.made).float()
-        self.opinions = real.detach(), made.detach()
-        return {"critic": CONTESTS[self.recipe.contest](real, made)}
-
-    def standing(self) -> Standing:
-        real, made = self.opinions
-        sure = torch.cat([real > made.mean() + MARGIN, made < real.mean() - MARGIN])
-        return Standing(sure.float().mean().item(), (made.mean() - real.mean()).item())
