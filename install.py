@@ -217,7 +217,13 @@ def doctor(options: argparse.Namespace) -> int:
 
 def uninstall(options: argparse.Namespace) -> int:
     home = places.data_dir()
-    known = [places.installation_file(), places.catalogue_file(), *engine.environments(), places.run_dir()]
+    known = [
+        places.installation_file(),
+        places.catalogue_file(),
+        places.swatches_dir(),
+        *engine.environments(),
+        places.run_dir(),
+    ]
     known += [places.log_file().parent]
     if options.everything:
         known += [home / "models", home / "styles"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 from calotype.community import cards
@@ -41,6 +42,8 @@ def save_cached(operations: list[params.Operation], fingerprint: str) -> None:
     """fingerprint: taken before they were declared."""
     wire = {"fingerprint": fingerprint, "operations": [operation.to_wire() for operation in operations]}
     try:
+        pictures = shutil.ignore_patterns("*.json")
+        shutil.copytree(styles.FOLDER, places.swatches_dir(), ignore=pictures, dirs_exist_ok=True)
         atomic.write(places.catalogue_file(), json.dumps(wire, indent=1).encode(), 0o644)
     except OSError:
         pass  # a cache: the next start asks a worker again

@@ -76,6 +76,11 @@ def make_private(folder: Path) -> None:
             os.chmod(folder, 0o700)
 
 
+def swatches_dir() -> Path:
+    """Pictures of what each style does, beside the catalogue: an editor in a sandbox may see no more."""
+    return data_dir() / "swatches"
+
+
 def catalogue_file() -> Path:
     """The operations, written by the engine for editors that need them before an engine runs."""
     return data_dir() / "catalogue.json"

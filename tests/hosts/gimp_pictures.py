@@ -1,4 +1,4 @@
-"""Take the pictures of docs/gimp.md anew: python tests/hosts/gimp_pictures.py"""
+"""Take the pictures of docs/gimp.md anew: python tests/hosts/gimp_pictures.py [take|take_styled]"""
 
 import os
 import sys
@@ -76,15 +76,39 @@ def take(screen: Screen) -> None:
     keep(screen, "result", (195, 30, 1100, 740), 0.75)
 
 
+def take_styled(screen: Screen) -> None:
+    image = "[i for i in Gimp.get_images() if i.get_file()][0]"
+    window = screen.window("photo.*GIMP")
+    screen.x("xdotool", "windowsize", window, "1098", "730")
+    screen.key("ctrl+shift+j")
+    screen.tell(
+        f"image = {image}\n"
+        "image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, image.get_width() / 2, image.get_height())\n"
+        "Gimp.Selection.feather(image, 60); Gimp.displays_flush()"
+    )
+    screen.filter("Stylize")
+    screen.window("^Stylize$")
+    time.sleep(1)
+    keep(screen, "stylize", (190, 30, 850, 740))
+    screen.key("Return")
+    screen.wait(lambda: screen.ask(f"len({image}.get_layers())") == 2, 300)
+    screen.tell(f"Gimp.Selection.none({image}); Gimp.displays_flush()")
+    time.sleep(1)
+    keep(screen, "stylised", (195, 30, 1100, 740), 0.75)
+
+
 if __name__ == "__main__":
     work = Path(tempfile.mkdtemp())
     gimp = Gimp(work)
     del gimp.environment["CALOTYPE_OPERATIONS"]  # what is shipped, no trials
     os.environ["CALOTYPE_HOME"] = str(gimp.calotype)
     rootfs.learn(gimp.calotype, work / "no more operations")
-    screen = Screen(gimp, photo(work / "photo.png", 900))
-    try:
-        take(screen)
-    finally:
-        screen.close()
-        launch.stop()
+    for scene in (take, take_styled):
+        if sys.argv[1:] and scene.__name__ not in sys.argv[1:]:
+            continue
+        screen = Screen(gimp, photo(work / "photo.png", 900))
+        try:
+            scene(screen)
+        finally:
+            screen.close()
+            launch.stop()

@@ -30,7 +30,8 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     docker.choice.setCurrentIndex(docker.choice.findData("parts"))
     yield
     assert docker.form.values() == {"other": None, "colours": None, "path": None, "look": "starry-night"}
-    assert not docker.form.fields["look"].combo.itemIcon(31).isNull()
+    swatch = docker.form.fields["look"].combo.itemIcon(31)
+    assert not swatch.pixmap(48, 48).isNull()
     combo = docker.form.fields["other"].combo
     assert [combo.itemText(i) for i in range(combo.count())] == ["Automatic", "Photo"]
     combo.setCurrentIndex(1)

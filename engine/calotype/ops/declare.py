@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from calotype.community import cards
 from calotype.models import styles
 from calotype.ops.task import Task
-from calotype_wire import params
+from calotype_wire import params, places
 
 C = TypeVar("C", bound=type)
 
@@ -85,7 +85,7 @@ def style(label: str, help: str) -> Any:
     """The name of one of the catalogue."""
     known = styles.catalogue()
     choices = tuple((style.name, style.label) for style in known)
-    return _field(params.Style("", label, help, known[0].name, False, choices, str(styles.FOLDER)))
+    return _field(params.Style("", label, help, known[0].name, False, choices, str(places.swatches_dir())))
 
 
 def palette(label: str, help: str) -> Any:
