@@ -93,6 +93,19 @@ def test_a_colour_spreads_to_the_edges_of_its_surface_and_trust_falls_with_dista
     assert trust[0, 0, 32, 10] > trust[0, 0, 32, 30] > trust[0, 0, 4, 46] > 0
 
 
+def test_what_the_solver_leaves_where_no_colour_comes_is_not_blown_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def noise(weights: Any, share: Tensor, wanted: Tensor, guess: Tensor, fade: float) -> Tensor:
+        return torch.cat([torch.full_like(guess[:, :2], 4e-4), torch.full_like(guess[:, 2:], -1e-4)], dim=1)
+
+    monkeypatch.setattr(spread, "_solve", noise)
+    luma, known = torch.rand(1, 1, 32, 32), torch.ones(1, 1, 32, 32)
+    found, trust = spread.spread(luma, torch.zeros(1, 2, 32, 32), known)
+    assert found.abs().max() < 0.05
+    assert not trust.any()
+
+
 def test_nothing_known_is_nothing_spread() -> None:
     found, trust = spread.spread(
         torch.rand(1, 1, 32, 32), torch.zeros(1, 2, 32, 32), torch.zeros(1, 1, 32, 32)

@@ -23,6 +23,9 @@ FADE = 1e-3
 HOLD = 10.0
 """Of a known pixel to its colour, beside 1 of a neighbour of the same luma."""
 
+TRUST_MIN = 0.01
+"""Below it chroma fades to grey."""
+
 STEPS = 20
 """Of the solver, at each of the sizes."""
 
@@ -46,8 +49,9 @@ def spread(luma: Tensor, chroma: Tensor, known: Tensor) -> tuple[Tensor, Tensor]
         wanted = torch.cat([avg_pool2d(chroma * known, size), share], dim=1)
         found = _solve(_alike(avg_pool2d(luma, size)), share, wanted, found, FADE * (size / 2) ** 2)
     found = interpolate(found, scale_factor=2.0, mode="bilinear", align_corners=False)
-    trust = found[:, 2:].clamp(1e-6, 1)
-    return found[:, :2] / trust, trust
+    trust = found[:, 2:].clamp(0, 1)
+    chroma = found[:, :2] / trust.clamp_min(TRUST_MIN)  # where hardly any has come, it may be noise
+    return chroma.clamp(-0.5, 0.5), trust
 
 
 def _alike(luma: Tensor) -> Weights:
