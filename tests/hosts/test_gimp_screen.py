@@ -166,7 +166,7 @@ def test_the_dialog_s_values_arrive_and_repeat_takes_the_last_ones(photo):
     photo.x("xdotool", "type", "7.5")
     photo.key("alt+w", "Tab", "space", "Return")  # the box that says Automatic
     photo.wait(lambda: len(tree(photo)) == 2)
-    told = {"auto": 50.0, "flag": False, "kind": "a", "level": 7.5, "whole": 3}
+    told = {"auto": 50.0, "flag": False, "kind": "a", "level": 7.5, "look": "starry-night", "whole": 3}
     assert echoed(photo) == told
     photo.key("ctrl+f")
     photo.wait(lambda: len(tree(photo)) == 3)

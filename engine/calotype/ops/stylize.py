@@ -32,8 +32,8 @@ STYLE_PX = 512
 
 STYLES_MAX = 4
 
-REFINED_PX = 512
-"""Longer side, at a brush of 100 %, of what is refined: each step sees all of it."""
+REFINED_PX, REFINED_PX_MAX = 512, 2048
+"""Longer side of what is refined, at a brush of 100 % and at most: each step sees all of it."""
 
 
 @operation(
@@ -95,8 +95,8 @@ class Stylize:
         source = task.layers[0]
         whole = source.box
         longer = max(whole.width, whole.height)
-        usual = REFINED_PX if self.refine else SIDE_PX
-        side_px = min(max(min(usual, longer) * 100 / self.brush, 32), SIDE_PX_MAX)
+        usual, most = (REFINED_PX, REFINED_PX_MAX) if self.refine else (SIDE_PX, SIDE_PX_MAX)
+        side_px = min(max(min(usual, longer) * 100 / self.brush, 32), most)
         height, width = (max(2, round(n * side_px / longer)) for n in (whole.height, whole.width))
         if side_px < longer:
             photo = source.thumbnail(height, width)
@@ -108,7 +108,7 @@ class Stylize:
         shares = None
         rows = Manner.blended(manners).row
         if self.blend_layer is not None:
-            rows = torch.cat([manner.row for manner, _ in manners])
+            rows = torch.cat([each.row for each, _ in manners])
             shares = _shares(source, task.layers[self.blend_layer], len(manners), height, width)
         task.progress(0.1, "Painting")
         painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
