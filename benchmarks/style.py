@@ -20,9 +20,10 @@ from stage import header, table
 from torch import Tensor
 from torch.nn.functional import unfold
 
+from calotype import stylebook
 from calotype.image.metrics import psnr
 from calotype.models import device as devices
-from calotype.models import distances, dual, encoder, gatys, loaded, manner, styles
+from calotype.models import distances, dual, encoder, gatys, loaded, manner
 from calotype.ops import stylize
 from calotype.train import data as training
 
@@ -32,10 +33,10 @@ COUNT = 20
 PATCH_PX, DIRECTIONS = 5, 64
 """Of the sliced Wasserstein distance."""
 
-Method = Callable[[Floats, styles.Style, Floats], Floats]
+Method = Callable[[Floats, stylebook.Style, Floats], Floats]
 
 
-def reinhard(photo: Floats, style: styles.Style, painting: Floats) -> Floats:
+def reinhard(photo: Floats, style: stylebook.Style, painting: Floats) -> Floats:
     """Mean and deviation of each channel of L*a*b* (Reinhard et al. 2001)."""
     ours, theirs = color.rgb2lab(photo), color.rgb2lab(painting)
     (mean, deviation), (wanted, wide) = ((x.mean((0, 1)), x.std((0, 1))) for x in (ours, theirs))
@@ -44,7 +45,7 @@ def reinhard(photo: Floats, style: styles.Style, painting: Floats) -> Floats:
 
 
 def calotype(refine: int) -> Method:
-    def paint(photo: Floats, style: styles.Style, painting: Floats) -> Floats:
+    def paint(photo: Floats, style: stylebook.Style, painting: Floats) -> Floats:
         return floats(operate("stylize", photo, style=style.name, refine=refine)[0].native)
 
     return paint
@@ -53,7 +54,7 @@ def calotype(refine: int) -> Method:
 def optimised(steps: int, plain: bool) -> Method:
     """From the photo on. plain: only the mean and the deviation of each channel count, as in AdaIN."""
 
-    def paint(photo: Floats, style: styles.Style, painting: Floats) -> Floats:
+    def paint(photo: Floats, style: stylebook.Style, painting: Floats) -> Floats:
         moments = manner.of_catalogue(style.name).moments
         picture = batched(photo)
         made = gatys.optimised(
@@ -82,11 +83,11 @@ class Judge:
         self.folder = folder
         self.encoder = encoder.shipped(torch.device("cpu"))
 
-    def painting(self, style: styles.Style) -> Floats:
+    def painting(self, style: stylebook.Style) -> Floats:
         return floats(training.pixels(self.folder / style.painting))
 
     @torch.no_grad()
-    def distances(self, made: Floats, photo: Floats, style: styles.Style, painting: Floats) -> list[float]:
+    def distances(self, made: Floats, photo: Floats, style: stylebook.Style, painting: Floats) -> list[float]:
         """Content, style by covariances, style by patches."""
         seen, photos = self.encoder(batched(made)), self.encoder(batched(photo))
         content = distances.content(seen[distances.CONTENT_STAGES], photos[distances.CONTENT_STAGES])
@@ -95,8 +96,8 @@ class Judge:
         return [content.item(), away.item(), wasserstein(batched(made), batched(painting))]
 
 
-def compare(photos: list[Floats], judge: Judge, chosen: list[styles.Style], steps: int) -> None:
-    def untouched(photo: Floats, style: styles.Style, painting: Floats) -> Floats:
+def compare(photos: list[Floats], judge: Judge, chosen: list[stylebook.Style], steps: int) -> None:
+    def untouched(photo: Floats, style: stylebook.Style, painting: Floats) -> Floats:
         return photo
 
     quick = {
@@ -138,7 +139,7 @@ def compare(photos: list[Floats], judge: Judge, chosen: list[styles.Style], step
         print(table(heads, rows))
 
 
-def tiled(photo: Floats, chosen: list[styles.Style]) -> None:
+def tiled(photo: Floats, chosen: list[stylebook.Style]) -> None:
     """A picture of 2048 px painted finely, in tiles of 512 and of 1024 px, beside one piece."""
     large = np.repeat(np.repeat(photo, 8, 0), 8, 1)
     apart = []
@@ -190,7 +191,7 @@ def main() -> None:
     print("# Style\n")
     print(header(f"{torch.get_num_threads()} of torch", "torch", "scikit-image", "numpy"))
     photos = [clean_of(path) for path in of(options.data, "kodak24", options.limit)]
-    chosen = list(styles.catalogue()[: options.limit])
+    chosen = list(stylebook.catalogue()[: options.limit])
     compare(photos, Judge(options.data / "styles"), chosen, options.steps)
     tiled(photos[0], chosen)
     one_pass()

@@ -9,7 +9,7 @@ import pytest
 ENGINE = Path(__file__).parents[1] / "engine"
 
 LEVELS = [
-    {"cli", "__main__", "demo", "serve"},
+    {"cli", "__main__", "demo", "serve", "make_styles"},
     {"server"},
     {"jobs"},
     {"submission", "workers", "scheduler", "frontend", "catalogue"},
@@ -19,7 +19,7 @@ LEVELS = [
     {"train"},
     {"models"},
     {"image"},
-    {"version", "segments"},
+    {"version", "segments", "stylebook"},
 ]
 """Packages and modules of calotype, highest first. Each may import its own level and what lies below."""
 

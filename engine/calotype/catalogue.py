@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from calotype import stylebook
 from calotype.community import cards
-from calotype.models import styles
 from calotype.version import VERSION
 from calotype_wire import atomic, params, places
 
@@ -21,7 +21,7 @@ def fingerprint() -> str:
     for folder in folders:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
-    digest.update(styles.CATALOGUE.read_bytes())
+    digest.update(stylebook.CATALOGUE.read_bytes())
     for card in cards.installed():
         digest.update(repr(card).encode())
     return digest.hexdigest()
@@ -43,7 +43,7 @@ def save_cached(operations: list[params.Operation], fingerprint: str) -> None:
     wire = {"fingerprint": fingerprint, "operations": [operation.to_wire() for operation in operations]}
     try:
         pictures = shutil.ignore_patterns("*.json")
-        shutil.copytree(styles.FOLDER, places.swatches_dir(), ignore=pictures, dirs_exist_ok=True)
+        shutil.copytree(stylebook.FOLDER, places.swatches_dir(), ignore=pictures, dirs_exist_ok=True)
         atomic.write(places.catalogue_file(), json.dumps(wire, indent=1).encode(), 0o644)
     except OSError:
         pass  # a cache: the next start asks a worker again

@@ -11,9 +11,9 @@ from PIL import Image
 from skimage import data as photos
 from test_operations import task_of
 
-from calotype import demo, ops
+from calotype import demo, ops, stylebook
 from calotype.image.codec import Canvas
-from calotype.models import distances, dual, encoder, manner, styles
+from calotype.models import distances, dual, encoder, manner
 from calotype.ops import declare, stylize
 from calotype.ops.task import Task
 from calotype_wire.errors import CalotypeError
@@ -45,13 +45,13 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def test_the_catalogue_has_a_row_for_each_of_its_styles() -> None:
-    known = [manner.of_catalogue(style.name) for style in styles.catalogue()]
+    known = [manner.of_catalogue(style.name) for style in stylebook.catalogue()]
     assert len(known) >= 24
     assert all(each.row.shape == (1, dual.ROW) for each in known)
 
 
 def test_each_style_paints_in_its_own_way() -> None:
-    made = [painted(style=style.name) for style in styles.catalogue()]
+    made = [painted(style=style.name) for style in stylebook.catalogue()]
     for index, one in enumerate(made):
         assert apart(one, photo()) > 3
         assert all(apart(one, other) > 1 for other in made[index + 1 :])

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
+from calotype import stylebook
 from calotype.community import cards
-from calotype.models import styles
 from calotype.ops.task import Task
 from calotype_wire import params, places
 
@@ -83,7 +83,7 @@ def file(label: str, help: str) -> Any:
 
 def style(label: str, help: str) -> Any:
     """The name of one of the catalogue."""
-    known = styles.catalogue()
+    known = stylebook.catalogue()
     choices = tuple((style.name, style.label) for style in known)
     return _field(params.Style("", label, help, known[0].name, False, choices, str(places.swatches_dir())))
 

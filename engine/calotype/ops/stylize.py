@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from calotype import stylebook
 from calotype.image import chroma as chromas
 from calotype.image import files, tiles
 from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import painted
 from calotype.models import device as devices
-from calotype.models import dual, gatys, loaded, manner, styles
+from calotype.models import dual, gatys, loaded, manner
 from calotype.models.manner import Manner
 from calotype.ops.colorize import BY_PIXEL
 from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
@@ -256,7 +257,7 @@ def _manner_of(picture: Canvas, network: dual.Dual, task: Task) -> Manner:
 
 def _parsed(blend: str) -> list[tuple[str, float]]:
     """Styles and their weights, which add up to 1. Raises CalotypeError BAD_PARAMETER."""
-    known = [style.name for style in styles.catalogue()]
+    known = [style.name for style in stylebook.catalogue()]
     found: list[tuple[str, float]] = []
     for part in blend.split(","):
         name, _, weight = part.strip().partition(":")

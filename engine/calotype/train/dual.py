@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, huber_loss
 from torch.utils.data import Dataset
 
+from calotype import stylebook
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
-from calotype.models import distances, dual, encoder, styles
+from calotype.models import distances, dual, encoder
 from calotype.train import bout, data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
@@ -96,7 +97,7 @@ class DualRecipe:
         paintings = data.photos(self.styles, JUDGED_PX) if self.styles else []
         if not paintings and (self.content or self.style):
             raise CalotypeError("BAD_PARAMETER", "Say where paintings are: --styles FOLDER.")
-        known = {style.painting for style in styles.catalogue()}
+        known = {style.painting for style in stylebook.catalogue()}
         often = [path for path in paintings if path.name in known] or paintings
         return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings, often=often))
 

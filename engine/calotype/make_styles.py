@@ -1,6 +1,6 @@
 """The catalogue's weights and swatches, made again from its paintings after Dual was trained:
 
-python -m calotype.train.catalogue PAINTINGS
+python -m calotype.make_styles PAINTINGS
 """
 
 import sys
@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from calotype import demo
+from calotype import demo, stylebook
 from calotype.image.codec import Canvas
-from calotype.models import dual, loaded, manner, styles, weights
+from calotype.models import dual, loaded, manner, weights
 from calotype.models.device import Device
 from calotype.models.manner import Manner
 from calotype.ops.stylize import Stylize
@@ -30,7 +30,7 @@ def made(paintings: Path) -> dict[str, Tensor]:
     network = loaded.load(dual.Dual, dual.CONTRACT, CPU).network
     assert isinstance(network, dual.Dual)
     found: dict[str, Tensor] = {}
-    for style in styles.catalogue():
+    for style in stylebook.catalogue():
         pixels = data.pixels(paintings / style.painting)
         height, width = (side // 16 * 16 for side in pixels.shape[:2])
         picture = torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None] / 255
@@ -43,12 +43,12 @@ def draw_swatches() -> None:
     with Image.open(demo.PHOTO) as photo:
         face = photo.convert("RGB").crop((130, 0, 330, 200)).resize((SWATCH_PX, SWATCH_PX))
     layer = Layer(SWATCH_PX, SWATCH_PX, PixelFormat(), face.convert("RGBA").tobytes())
-    for style in styles.catalogue():
+    for style in stylebook.catalogue():
         canvas = Canvas.of(layer)
         task = Task([canvas], None, False, CPU, _allocate, lambda fraction, stage: None)
         Stylize(style=style.name).run(task)
         made = Image.fromarray(task.results[0].native[..., :3])
-        made.save(styles.FOLDER / f"{style.name}.jpg", quality=85)
+        made.save(stylebook.FOLDER / f"{style.name}.jpg", quality=85)
 
 
 def _allocate(name: str, size: int, content: Buffer | None) -> memoryview:

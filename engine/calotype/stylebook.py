@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-FOLDER = Path(__file__).parent.parent / "styles"
+FOLDER = Path(__file__).parent / "styles"
 CATALOGUE = FOLDER / "catalogue.json"
 
 
