@@ -23,7 +23,7 @@ from torch.nn.functional import unfold
 from calotype import stylebook
 from calotype.image.metrics import psnr
 from calotype.models import device as devices
-from calotype.models import distances, dual, encoder, gatys, loaded, manner
+from calotype.models import distances, dual, encoder, gatys, manner
 from calotype.ops import stylize
 from calotype.train import data as training
 
@@ -157,8 +157,7 @@ def tiled(photo: Floats, chosen: list[stylebook.Style]) -> None:
 def one_pass() -> None:
     """Colours and paint for a grey photo of 1 megapixel: by both(), and one after the other."""
     device = devices.choose(0)
-    network = loaded.load(dual.Dual, dual.CONTRACT, device).network
-    assert isinstance(network, dual.Dual)
+    network = dual.shipped(device)
     luma = torch.rand(1, 1, 1024, 1024)
     nothing, palette = torch.zeros(1, 3, 1024, 1024), torch.zeros(1, dual.PALETTE)
     row = manner.of_catalogue("scream").row

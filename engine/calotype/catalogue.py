@@ -42,8 +42,8 @@ def save_cached(operations: list[params.Operation], fingerprint: str) -> None:
     """fingerprint: taken before they were declared."""
     wire = {"fingerprint": fingerprint, "operations": [operation.to_wire() for operation in operations]}
     try:
+        atomic.write(places.catalogue_file(), json.dumps(wire, indent=1).encode(), 0o644)
         pictures = shutil.ignore_patterns("*.json")
         shutil.copytree(stylebook.FOLDER, places.swatches_dir(), ignore=pictures, dirs_exist_ok=True)
-        atomic.write(places.catalogue_file(), json.dumps(wire, indent=1).encode(), 0o644)
     except OSError:
         pass  # a cache: the next start asks a worker again

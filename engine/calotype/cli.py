@@ -271,11 +271,10 @@ def _stop(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     import torch
 
-    from calotype.models import dual, exported, loaded
+    from calotype.models import dual, exported
     from calotype.models.device import Device
 
-    network = loaded.load(dual.Dual, dual.CONTRACT, Device("cpu", torch.float32)).network
-    assert isinstance(network, dual.Dual)
+    network = dual.shipped(Device("cpu", torch.float32))
     apart = exported.export(options.part, options.output, network)
     print(f"{options.output} (ONNX Runtime agrees with torch to {apart:.1g})")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calotype import demo, stylebook
 from calotype.image.codec import Canvas
-from calotype.models import dual, loaded, manner, weights
+from calotype.models import dual, manner, weights
 from calotype.models.device import Device
 from calotype.models.manner import Manner
 from calotype.ops.stylize import Stylize
@@ -27,8 +27,7 @@ SWATCH_PX = 128
 @torch.no_grad()
 def made(paintings: Path) -> dict[str, Tensor]:
     """Weights of the catalogue, by the shipped Dual. paintings: the folder that holds them."""
-    network = loaded.load(dual.Dual, dual.CONTRACT, CPU).network
-    assert isinstance(network, dual.Dual)
+    network = dual.shipped(CPU)
     found: dict[str, Tensor] = {}
     for style in stylebook.catalogue():
         pixels = data.pixels(paintings / style.painting)

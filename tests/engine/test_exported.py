@@ -9,17 +9,11 @@ import torch
 
 from calotype import cli
 from calotype.image import chroma
-from calotype.models import dual, exported, loaded, manner
+from calotype.models import dual, exported, manner
 from calotype.models.device import Device
 from calotype_wire.errors import CalotypeError
 
 CPU = Device("cpu", torch.float32)
-
-
-def shipped() -> dual.Dual:
-    network = loaded.load(dual.Dual, dual.CONTRACT, CPU).network
-    assert isinstance(network, dual.Dual)
-    return network
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (32, 144)])
@@ -32,7 +26,7 @@ def test_each_part_gives_what_torch_gives(
     luma, hints = chroma.split(photo)
     trust, palette = 0.5 * torch.ones_like(luma), dual.palette_of(hints[0].flatten(1).T)[None]
     row = manner.of_catalogue("scream").row
-    network = shipped()
+    network = dual.shipped(CPU)
     told, painting = network.both(luma, hints, trust, palette, row)
     expected = {
         "colour": ({"luma": luma, "hints": hints, "trust": trust, "palette": palette}, [told]),
@@ -56,5 +50,5 @@ def test_an_export_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "colour.onnx"
     path.write_text("mine")
     with pytest.raises(CalotypeError, match="differs"):
-        exported.export("colour", path, shipped())
+        exported.export("colour", path, dual.shipped(CPU))
     assert path.read_text() == "mine"

@@ -22,8 +22,9 @@ from torch.nn.functional import (
     pixel_unshuffle,
 )
 
-from calotype.models import encoder
+from calotype.models import encoder, loaded
 from calotype.models.contract import Contract
+from calotype.models.device import Device
 from calotype.models.unet import blocks
 
 CONTRACT = Contract(name="dual", multiple=16, halo_px=64, bytes_a_pixel=300)
@@ -111,6 +112,13 @@ class Dual(nn.Module):
         """A style's row, (B, ROW), foretold from the features of a picture of it (models.encoder)."""
         row: Tensor = self.foretell(statistics(features))
         return row
+
+
+def shipped(device: Device) -> Dual:
+    """The trained network on device. Raises CalotypeError BAD_WEIGHTS."""
+    network = loaded.load(Dual, CONTRACT, device).network
+    assert isinstance(network, Dual)
+    return network
 
 
 class Encoder(nn.Module):

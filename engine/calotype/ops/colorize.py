@@ -11,7 +11,7 @@ from calotype.image import files
 from calotype.image.codec import Box, Canvas
 from calotype.image.marks import painted
 from calotype.image.spread import spread
-from calotype.models import dual, loaded
+from calotype.models import dual
 from calotype.models.contract import Contract
 from calotype.ops import declare
 from calotype.ops.declare import file, number, operation, other_layer, toggle
@@ -88,8 +88,7 @@ class Colorize:
             strokes, share = _strokes(source, task.layers[self.hints], height, width)
             hints, known = torch.lerp(hints, strokes, share), torch.maximum(known, share)
             kept = kept * (1 - share)
-        network = loaded.load(dual.Dual, dual.CONTRACT, task.device).network
-        assert isinstance(network, dual.Dual)
+        network = dual.shipped(task.device)
         given = (luma, *spread(luma, hints, known), self._mood(task))
         with task.device.inference():
             chroma = network.colour(*(part.to(task.device.name) for part in given)).float().cpu()

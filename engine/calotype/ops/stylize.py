@@ -14,7 +14,7 @@ from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import painted
 from calotype.models import device as devices
-from calotype.models import dual, gatys, loaded, manner
+from calotype.models import dual, gatys, manner
 from calotype.models.manner import Manner
 from calotype.ops.colorize import BY_PIXEL
 from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
@@ -103,8 +103,7 @@ class Stylize:
             photo = source.thumbnail(height, width)
         else:
             photo = interpolate(source.picture(whole)[None], (height, width), mode="bicubic")[0].clamp(0, 1)
-        network = loaded.load(dual.Dual, dual.CONTRACT, task.device).network
-        assert isinstance(network, dual.Dual)
+        network = dual.shipped(task.device)
         manners = self._manners(task, network)
         shares = None
         rows = Manner.blended(manners).row
