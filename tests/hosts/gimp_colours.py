@@ -1,16 +1,13 @@
 """Colours and styles in GIMP: a feathered region painted, strokes of hints, a grey image's coloured one."""
 
-import struct
-
 from gi.repository import Gimp
 from gimp_inside import (
     Base,
     Precision,
     box,
     call,
-    form,
+    drawn,
     native,
-    picture,
     put,
     refused,
     run,
@@ -23,22 +20,16 @@ WIDTH, HEIGHT = 160, 120
 
 def scene(base=Base.RGB, precision=Precision.U8_NON_LINEAR, coloured=True):
     """A bright sky over dark ground, with a disc in it."""
-    image, layer = picture(WIDTH, HEIGHT, base, precision)
-    code, channels = form(layer)
-    top = {"B": 255, "H": 65535}.get(code, 1.0)
-    flat = []
-    for y in range(HEIGHT):
-        for x in range(WIDTH):
-            colours = [0.4, 0.55, 0.8] if y < 70 else [0.3, 0.35, 0.15]
-            if (x - 50) ** 2 + (y - 40) ** 2 < 400:
-                colours = [0.9, 0.7, 0.2]
-            if not coloured or channels < 4:
-                colours = [0.2126 * colours[0] + 0.7152 * colours[1] + 0.0722 * colours[2]] * 3
-            flat += [value * top for value in (*colours[: channels - 1], 1.0)]
-    if code in "BH":
-        flat = [round(value) for value in flat]
-    put(layer, struct.pack(f"<{len(flat)}{code}", *flat))
-    return image, layer
+
+    def colours(x, y):
+        seen = [0.4, 0.55, 0.8] if y < 70 else [0.3, 0.35, 0.15]
+        if (x - 50) ** 2 + (y - 40) ** 2 < 400:
+            seen = [0.9, 0.7, 0.2]
+        if not coloured or base == Base.GRAY:
+            seen = [0.2126 * seen[0] + 0.7152 * seen[1] + 0.0722 * seen[2]] * 3
+        return seen
+
+    return drawn(colours, WIDTH, HEIGHT, base, precision)
 
 
 def painted_layer(image, colour, x, y, width, height):

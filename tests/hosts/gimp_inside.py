@@ -3,6 +3,7 @@
 import os
 import random
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,27 @@ def picture(
     image.insert_layer(layer, None, 0)
     layer.set_offsets(7, 5)
     fill(layer)
+    return image, layer
+
+
+def drawn(
+    colours: Callable[[int, int], list[float]],
+    width: int,
+    height: int,
+    base: Gimp.ImageBaseType,
+    precision: Gimp.Precision,
+) -> tuple[Gimp.Image, Gimp.Layer]:
+    """picture() with colours(x, y), red, green and blue, 0..1; a grey image takes the first."""
+    image, layer = picture(width, height, base, precision)
+    code, channels = form(layer)
+    top = {"B": 255, "H": 65535}.get(code, 1.0)
+    flat = []
+    for y in range(height):
+        for x in range(width):
+            flat += [value * top for value in (*colours(x, y)[: channels - 1], 1.0)]
+    if code in "BH":
+        flat = [round(value) for value in flat]
+    put(layer, struct.pack(f"<{len(flat)}{code}", *flat))
     return image, layer
 
 

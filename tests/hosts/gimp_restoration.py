@@ -1,9 +1,7 @@
 """Old photos in GIMP: scratches found and filled, pictures enlarged."""
 
-import struct
-
 from gi.repository import Gimp
-from gimp_inside import Base, Precision, box, call, form, picture, put, refused, run, samples, selected
+from gimp_inside import Base, Precision, box, call, drawn, picture, put, refused, run, samples, selected
 
 LEFT, RIGHT = 100, 103
 """Where the scratch is, in the layer."""
@@ -11,20 +9,13 @@ LEFT, RIGHT = 100, 103
 
 def scratched(base=Base.RGB, precision=Precision.U8_NON_LINEAR, width=240, height=200):
     """A smooth picture with a bright line from top to bottom."""
-    image, layer = picture(width, height, base, precision)
-    code, channels = form(layer)
-    top = {"B": 255, "H": 65535}.get(code, 1.0)
-    flat = []
-    for y in range(height):
-        for x in range(width):
-            colours = [0.2 + 0.5 * x / width, 0.6 - 0.4 * y / height, 0.3 + 0.2 * (x + y) / (width + height)]
-            if LEFT <= x < RIGHT:
-                colours = [0.98] * 3
-            flat += [value * top for value in (*colours[: channels - 1], 1.0)]
-    if code in "BH":
-        flat = [round(value) for value in flat]
-    put(layer, struct.pack(f"<{len(flat)}{code}", *flat))
-    return image, layer
+
+    def colours(x, y):
+        if LEFT <= x < RIGHT:
+            return [0.98] * 3
+        return [0.2 + 0.5 * x / width, 0.6 - 0.4 * y / height, 0.3 + 0.2 * (x + y) / (width + height)]
+
+    return drawn(colours, width, height, base, precision)
 
 
 def test_scratches_are_filled_in_a_feathered_selection_alone():
