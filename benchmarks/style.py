@@ -58,7 +58,7 @@ def optimised(steps: int, plain: bool) -> Method:
         moments = manner.of_catalogue(style.name).moments
         picture = batched(photo)
         made = gatys.optimised(
-            picture, picture, [(moments, None)], steps, devices.choose(0), lambda _: None, plain
+            picture, picture, [(moments, None)], steps, devices.choose(0), lambda *_: None, plain
         )
         return floats(eight_bits(made[0].permute(1, 2, 0).numpy()))
 

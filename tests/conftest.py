@@ -1,5 +1,6 @@
 """A real engine for tests: its own home, its own process, the trial operations beside the shipped ones."""
 
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from calotype_wire import connection, launch, places
 from calotype_wire.client import Client, Event, Failed, Request, Result, connect
 from calotype_wire.protocol import Layer, PixelFormat
+from calotype_wire.session import Session
 
 TRIALS = Path(__file__).parent / "operations"
 
@@ -135,6 +137,16 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of its own, with a space and an accent in its path, whose engine is stopped after the test."""
     yield _home(tmp_path / "Zoë's home", monkeypatch)
     launch.stop()
+
+
+@pytest.fixture
+def session(home: Path) -> Iterator[Session]:
+    """An editor's, that finds no engine yet."""
+    home.mkdir(parents=True)
+    places.installation_file().write_text(json.dumps({"python": sys.executable}), "utf-8")
+    made = Session("test")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -40,9 +40,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("calotype", description="AI retouching for old photos.")
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    known = (
-        [] if arguments[:1] and arguments[0] in ENGINE_COMMANDS else catalogue.load_cached() or _discovered()
-    )
+    known = [] if arguments[:1] and arguments[0] in ENGINE_COMMANDS else _offered()
     for operation in known:
         _add_operation(commands, operation)
 
@@ -73,6 +71,10 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     train.add(commands)
     models.add(commands)
     return parser
+
+
+def _offered() -> list[params.Operation]:
+    return params.offered(catalogue.load_cached() or _discovered())
 
 
 def _discovered() -> list[params.Operation]:
@@ -218,7 +220,7 @@ def _cancel_all(client: Client) -> None:
 
 
 def _operations(options: argparse.Namespace) -> None:
-    operations = catalogue.load_cached() or _discovered()
+    operations = _offered()
     if options.json:
         print(json.dumps([operation.to_wire() for operation in operations], indent=1))
         return

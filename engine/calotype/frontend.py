@@ -12,7 +12,7 @@ from calotype_wire.protocol import Header
 
 CLIENTS_MAX = 64
 OUTBOX_MAX = 512
-_PASSING = ("progress", "pong", "alive")
+_PASSING = ("progress", "preview", "pong", "alive")
 """Messages that the next of their kind makes up for when one is dropped."""
 
 

@@ -159,12 +159,17 @@ class Jobs:
         if self._scheduler.waiting() and not self._pool.broken:
             self._pool.start_one()
 
-    def from_worker(self, worker: Worker, header: Header) -> None:
-        """How far worker is with its job, or how the job ended."""
+    def from_worker(self, worker: Worker, header: Header, picture: memoryview | None = None) -> None:
+        """How far worker is with its job, what it has so far, or how the job ended."""
         job = self._scheduler.by_serial(header["serial"])
         if header["type"] == "progress":
             if job is not None:
                 self._progress(job, header)
+            return
+        if header["type"] == "preview":
+            if job is not None and job.cancelled_at is None:
+                size = {"width": header["width"], "height": header["height"]}
+                self._front.send(job.client, {"type": "preview", "job": job.id, **size}, picture)
             return
         worker.finished()
         if job is not None and header["type"] == "result":

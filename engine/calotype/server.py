@@ -207,7 +207,7 @@ class Server:
             self._learn(params.catalogue_from_wire(header["operations"]), worker.fingerprint)
             self._jobs.dispatch()
         elif header["serial"] == worker.serial:
-            self._jobs.from_worker(worker, header)
+            self._jobs.from_worker(worker, header, *frames[1:])
 
     def _learn(self, operations: list[params.Operation], fingerprint: str) -> None:
         self._operations, self._fingerprint = operations, fingerprint

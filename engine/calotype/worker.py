@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 import zmq
+from torch import Tensor
+from torch.nn.functional import interpolate
 
 from calotype import ops, segments
 from calotype.image import tiles
-from calotype.image.codec import Canvas
+from calotype.image.codec import Canvas, reduced_size
 from calotype.image.selection import Selection
 from calotype.models import device as devices
 from calotype.ops import declare
@@ -24,6 +27,10 @@ from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Buffer, Header, LayerShape
 
 log = logging.getLogger(__name__)
+
+
+SHOW_S = 0.5
+"""Between two pictures of what there is so far."""
 
 
 class Cancelled(Exception):  # noqa: N818 not an error
@@ -98,10 +105,23 @@ class Worker:
                 said_at = now
                 self._send({"type": "progress", "serial": serial, "fraction": fraction, "stage": stage})
 
+        showed_at = time.monotonic()
+
+        def show(picture: Tensor) -> None:
+            nonlocal showed_at
+            now = time.monotonic()
+            if now - showed_at > SHOW_S:
+                showed_at = now
+                height, width = reduced_size(picture.shape[1], picture.shape[2], protocol.PREVIEW_PX)
+                small = interpolate(picture[None].float().cpu(), (height, width), mode="area")[0].clamp(0, 1)
+                pixels = (small * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+                told = {"type": "preview", "serial": serial, "width": width, "height": height}
+                self._socket.send_multipart([protocol.pack(told), pixels.tobytes()])
+
         progress(0.0, "Starting")
         layers = [Canvas(shape, data) for shape, data in zip(shapes, maps, strict=True)]
         into_alpha = header["selection_to"] == "alpha"
-        task = Task(layers, selection, into_alpha, self._device, allocate, progress)
+        task = Task(layers, selection, into_alpha, self._device, allocate, progress, show)
         operation.run(task)
         results: list[Any] = [canvas.shape.to_wire() for canvas in task.results]
         facts = {"device": self._device.name, "version": VERSION, **task.facts}

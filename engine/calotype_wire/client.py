@@ -13,7 +13,7 @@ from typing import Any, Deque, Dict, Generator, Iterator, List, Mapping, Optiona
 from calotype_wire import params, protocol
 from calotype_wire.connection import Connection
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Header, Layer, LayerShape
+from calotype_wire.protocol import Header, Layer, LayerShape, PixelFormat
 from calotype_wire.zmtp import Dealer
 
 PING_S = 0.5
@@ -46,6 +46,14 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """What there is so far of a job's first result: small, RGB, without a selection."""
+
+    job: str
+    picture: Layer
+
+
+@dataclass(frozen=True)
 class Result:
     job: str
     layers: List[Layer]
@@ -61,7 +69,7 @@ class Failed:
     sentence: str
 
 
-Event = Union[Ready, Catalogue, Progress, Result, Failed]
+Event = Union[Ready, Catalogue, Progress, Preview, Result, Failed]
 
 
 @dataclass(frozen=True)
@@ -244,6 +252,8 @@ class Client:
             self._events.append(
                 Progress(job, header["fraction"], header["stage"], header.get("seconds_left"))
             )
+        elif kind == "preview" and payload:
+            self._events.append(Preview(job, _picture(header, payload[0])))
         elif kind == "result":
             shapes = [LayerShape.from_wire(layer) for layer in protocol.get(header, "layers", list)]
             download = _Download(job, shapes, protocol.get(header, "facts", dict))
@@ -273,6 +283,14 @@ class Client:
             self._uploads.pop(event.job, None)
             self._downloads.pop(event.job, None)
         self._events.append(event)
+
+
+def _picture(header: Header, payload: protocol.Buffer) -> Layer:
+    """Raises CalotypeError BAD_REQUEST where it is not as large as it says."""
+    width, height = (protocol.get_count(header, side, protocol.PREVIEW_PX) for side in ("width", "height"))
+    if len(payload) != 3 * width * height:
+        raise protocol.bad_request("A preview's bytes do not match its size.")
+    return Layer(width, height, PixelFormat("RGB"), bytes(payload))
 
 
 def _chunks(job: str, layers: List[Layer]) -> Iterator[List[protocol.Buffer]]:

@@ -161,6 +161,7 @@ class Operation:
 
     extra: of each result after the first, the name of the command line's option for it, and its help.
     whole: all of the layer decides what becomes of a part, so all is sent even where a part is selected.
+    offered: False where only programs ask for it, so that it is in no menu.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Operation:
     parameters: Tuple[Parameter, ...] = ()
     extra: Tuple[Tuple[str, str], ...] = ()
     whole: bool = False
+    offered: bool = True
 
     def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
@@ -183,14 +185,15 @@ class Operation:
     def to_wire(self) -> Dict[str, Any]:
         parameters = [parameter.to_wire() for parameter in self.parameters]
         wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
-        return {**wire, "extra": [list(pair) for pair in self.extra], "whole": self.whole}
+        extra = [list(pair) for pair in self.extra]
+        return {**wire, "extra": extra, "whole": self.whole, "offered": self.offered}
 
     @staticmethod
     def from_wire(wire: Mapping[str, Any]) -> "Operation":
         parameters = tuple(parameter_from_wire(parameter) for parameter in wire["parameters"])
         extra = tuple((pair[0], pair[1]) for pair in wire.get("extra", []))
-        whole = wire.get("whole") is True
-        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, whole)
+        flags = wire.get("whole") is True, wire.get("offered") is not False
+        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, *flags)
 
 
 def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:
@@ -215,6 +218,11 @@ class Unknown(Parameter):
 
 def catalogue_from_wire(wire: Sequence[Mapping[str, Any]]) -> List[Operation]:
     return [Operation.from_wire(operation) for operation in wire]
+
+
+def offered(catalogue: Sequence[Operation]) -> List[Operation]:
+    """Those for people."""
+    return [operation for operation in catalogue if operation.offered]
 
 
 def find(catalogue: Sequence[Operation], name: str) -> Operation:

@@ -24,6 +24,9 @@ ID_CHARS_MAX = 64
 SENTENCE_CHARS_MAX = 400
 """What still fits a dialog."""
 
+PREVIEW_PX = 512
+"""Longer side of a picture that is shown while a job runs."""
+
 PRIORITIES = ("preview", "interactive", "batch")
 """Highest first."""
 

@@ -43,7 +43,8 @@ class Session:
 
     def submit(self, request: Request) -> str:
         """The job's id. The layers' bytes must stay as they are until the job has ended."""
-        self._ended += self.pump()  # notices that the engine has left since the last job
+        ended = self.pump()  # notices that the engine has left since the last job
+        self._ended += ended
         job = new_job()
         self._waiting[job] = request
         self.wake()
@@ -112,6 +113,6 @@ def known_operations() -> List[params.Operation]:
     """What the engine last said it can do, for menus made before it runs; empty where it never ran."""
     try:
         cached = json.loads(places.catalogue_file().read_text("utf-8"))
-        return params.catalogue_from_wire(cached["operations"])
+        return params.offered(params.catalogue_from_wire(cached["operations"]))
     except (OSError, ValueError, KeyError, TypeError):
         return []

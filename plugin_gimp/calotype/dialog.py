@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import form
+import preview
 import record
 from gi.repository import Gdk, GdkPixbuf, Gimp, GimpUi, GLib, GObject, Gtk
 
@@ -10,9 +11,9 @@ from calotype_wire import params
 from calotype_wire.params import Operation
 from calotype_wire.session import Session
 
-PUMP_MS = 50
-HELP_CHARS = 56
-WIDTH_PX = 480
+PUMP_MS = 20
+HELP_CHARS = 100
+WIDTH_PX = 860
 SWATCH_PX = 40
 AROUND_PX = 300
 """Title, help, last result and buttons of a dialog."""
@@ -22,10 +23,11 @@ def ask(
     operation: Operation,
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    image: Gimp.Image,
+    layer: Gimp.Layer,
     session: Session,
 ) -> bool:
-    """Fill in config; False where the user cancels. The engine starts meanwhile."""
+    """Fill in config, for layer; False where the user cancels. The engine starts meanwhile."""
+    image = layer.get_image()
     GimpUi.init("calotype")
     dialog = GimpUi.ProcedureDialog.new(procedure, config, operation.label)
     dialog.set_default_size(WIDTH_PX, -1)
@@ -36,13 +38,19 @@ def ask(
         told = _text(last.sentence)
         told.set_tooltip_text("\n".join(last.report))
         area.pack_start(told, False, False, 0)
-    area.pack_start(_scrolled(_fields(operation, dialog, config, image)), True, True, 0)
+    pane = preview.Pane(operation, config, image, layer, session)
+    beside = Gtk.Box(spacing=12)
+    beside.pack_start(pane.widget, False, False, 0)
+    beside.pack_start(_scrolled(_fields(operation, dialog, config, image)), True, True, 0)
+    beside.show()
+    area.pack_start(beside, True, True, 0)
     session.wake()
-    pump = GLib.timeout_add(PUMP_MS, lambda: session.pump() is not None)
+    pump = GLib.timeout_add(PUMP_MS, pane.pump)
     try:
         return bool(dialog.run())
     finally:
         GLib.source_remove(pump)
+        pane.close()
         dialog.destroy()
 
 

@@ -13,7 +13,7 @@ import results
 from gi.repository import Gimp
 from record import Record
 
-from calotype_wire import places
+from calotype_wire import params, places
 from calotype_wire.client import Catalogue, Request
 from calotype_wire.errors import CalotypeError
 from calotype_wire.params import Operation
@@ -77,11 +77,11 @@ def run(
     if run_mode == Gimp.RunMode.INTERACTIVE and on_screen and form.asks(operation):
         import dialog  # needs a screen
 
-        if not dialog.ask(operation, procedure, config, image, session):
+        if not dialog.ask(operation, procedure, config, layer, session):
             return Outcome(Status.CANCEL)
     values, others = form.values(operation, config)
     parameters = operation.check(values)
-    source = pixels.source(image, layer, operation.whole)
+    source = pixels.source(image, pixels.target(layer, others), operation.whole)
     request = Request(
         operation.name,
         [source.layer, *(pixels.whole(other) for other in others)],
@@ -106,7 +106,7 @@ def set_up(session: Session, run_mode: Gimp.RunMode) -> Outcome:
     on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
     with progress.shown("Calotype", on_screen) as meter:
         catalogue: Catalogue = progress.wait_for_catalogue(session, meter)
-    names = ", ".join(operation.label for operation in catalogue.operations)
+    names = ", ".join(operation.label for operation in params.offered(catalogue.operations))
     Gimp.message(f"Calotype is ready. Start GIMP again, then look below Filters > Calotype for: {names}.")
     return Outcome(Status.SUCCESS)
 

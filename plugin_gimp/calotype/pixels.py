@@ -146,6 +146,21 @@ def chosen_layer(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Laye
     return drawable
 
 
+def target(layer: Gimp.Layer, marked: list[Gimp.Layer]) -> Gimp.Layer:
+    """The layer to work on: the chosen one or, while the user paints on one of marked, the next one below it.
+
+    Raises CalotypeError BAD_INPUT where there is none.
+    """
+    if layer not in marked:
+        return layer
+    parent = layer.get_parent()
+    beside = parent.get_children() if parent else layer.get_image().get_layers()
+    below = [each for each in beside[beside.index(layer) + 1 :] if each not in marked]
+    if not below:
+        raise bad_input(f"There is no picture below '{layer.get_name()}'. Choose the layer that holds it.")
+    return below[0]
+
+
 def check_group(drawable: Gimp.Layer) -> None:
     """GIMP merges filters into layers, not into groups. Raises CalotypeError BAD_INPUT."""
     if drawable.is_group() and _has_effects(drawable):

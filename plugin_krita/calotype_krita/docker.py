@@ -9,6 +9,7 @@ from krita import DockWidget, Krita
 
 from calotype_krita import reading
 from calotype_krita.form import Form
+from calotype_krita.preview import PreviewPane
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
 from calotype_krita.studio import Job, key_of, remember, remembered, studio
 from calotype_wire import params, places
@@ -56,6 +57,7 @@ class CalotypeDocker(DockWidget):
         super().__init__()
         self.setWindowTitle("Calotype")
         self.form: Form | None = None
+        self.preview = PreviewPane(self._shown)
         self.choice = QtWidgets.QComboBox()
         self.help = _wrapped()
         self.holder = QtWidgets.QVBoxLayout()
@@ -96,6 +98,7 @@ class CalotypeDocker(DockWidget):
             return
         values = self.form.values()
         remember(self.form.operation.name, values)
+        self.preview.pause()
         studio().run(Krita.instance().activeDocument(), self.form.operation.name, values)
 
     def show_state(self) -> None:
@@ -136,6 +139,7 @@ class CalotypeDocker(DockWidget):
         whole = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(whole)
         column.addWidget(self.choice)
+        column.addWidget(self.preview)
         self.scrolled.setWidget(inside)
         self.scrolled.setMinimumHeight(FORM_PX)
         column.addWidget(self.scrolled, 1)
@@ -144,6 +148,10 @@ class CalotypeDocker(DockWidget):
         for widget in (self.bar, self.stage, self.notice, self.log, self.engine):
             column.addWidget(widget)
         self.setWidget(whole)
+
+    def _shown(self) -> tuple[params.Operation, dict[str, Any]] | None:
+        """What the preview shows."""
+        return None if self.form is None else (self.form.operation, self.form.values())
 
     def _offer(self) -> None:
         """The engine's operations, if they are not what the list shows already."""
@@ -176,7 +184,9 @@ class CalotypeDocker(DockWidget):
         self.help.setText(operation.help)
         self.form = Form(operation, _layers)
         self.form.set_values(remembered(name))
+        self.form.changed.connect(self.preview.look)
         self.holder.addWidget(self.form)
+        self.preview.look()
 
 
 def docker_of(window: Any) -> CalotypeDocker | None:

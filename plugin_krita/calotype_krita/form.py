@@ -12,10 +12,13 @@ STEPS = 1000
 """Of a slider."""
 
 SWATCH_PX = 48
+CHOICE_CHARS = 8
 
 
 class Field(QtWidgets.QWidget):
     """One parameter. value: what the operation gets, None for automatic."""
+
+    changed = QtCore.pyqtSignal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,6 +59,7 @@ class NumberField(Field):
 
         self.slider.valueChanged.connect(from_slider)
         self.spin.valueChanged.connect(from_spin)
+        self.spin.valueChanged.connect(lambda _: self.changed.emit())
         self.automatic: Any | None = None
         if parameter.optional:
             self.automatic = QtWidgets.QCheckBox("Automatic")
@@ -79,6 +83,7 @@ class NumberField(Field):
     def _enable(self, automatic: bool) -> None:
         self.slider.setVisible(not automatic)
         self.spin.setVisible(not automatic)
+        self.changed.emit()
 
 
 class ChoiceField(Field):
@@ -86,10 +91,13 @@ class ChoiceField(Field):
         """choices: (value, label) pairs. swatch: where a picture of a value lies."""
         super().__init__()
         self.combo = QtWidgets.QComboBox()
+        self.combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setMinimumContentsLength(CHOICE_CHARS)  # a long choice must not widen the docker
         if swatch is not None:
             self.combo.setIconSize(QtCore.QSize(SWATCH_PX, SWATCH_PX))
         for value, label in choices:
             self.combo.addItem(QtGui.QIcon(swatch(value)) if swatch else QtGui.QIcon(), label, value)
+        self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
         self.box.addWidget(self.combo, 1)
 
     def value(self) -> Any:
@@ -127,6 +135,7 @@ class ToggleField(Field):
     def __init__(self) -> None:
         super().__init__()
         self.tick = QtWidgets.QCheckBox()
+        self.tick.toggled.connect(lambda _: self.changed.emit())
         self.box.addWidget(self.tick)
 
     def value(self) -> Any:
@@ -143,6 +152,7 @@ class TextField(Field):
         super().__init__()
         self.optional = optional
         self.line = QtWidgets.QLineEdit()
+        self.line.editingFinished.connect(self.changed.emit)
         self.box.addWidget(self.line, 1)
         if browse:
             button = QtWidgets.QToolButton()
@@ -160,6 +170,7 @@ class TextField(Field):
         path, _ = QtWidgets.QFileDialog.getOpenFileName(self, "Choose a file", self.line.text())
         if path:
             self.line.setText(path)
+            self.changed.emit()
 
 
 class PaletteField(Field):
@@ -197,6 +208,7 @@ class PaletteField(Field):
             self.swatches.append(swatch)
         self.more.setEnabled(len(self.colours) < 8)
         self.fewer.setEnabled(bool(self.colours))
+        self.changed.emit()
 
     def _add(self) -> None:
         self.set_value([*self.colours, "#808080"] if self.colours else ["#2b2b2b", "#e0d8c8"])
@@ -208,6 +220,10 @@ class PaletteField(Field):
 
 
 class Form(QtWidgets.QWidget):
+    """changed: a value is another one now."""
+
+    changed = QtCore.pyqtSignal()
+
     def __init__(self, operation: params.Operation, layers: Callable[[], list[Any]]) -> None:
         """layers: (unique id, name) of the layers that can be chosen now."""
         super().__init__()
@@ -221,6 +237,7 @@ class Form(QtWidgets.QWidget):
             if field is None:
                 continue
             field.set_value(parameter.default)
+            field.changed.connect(self.changed)
             field.setToolTip(parameter.help)
             label = QtWidgets.QLabel(parameter.label)
             label.setToolTip(parameter.help)

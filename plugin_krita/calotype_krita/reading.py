@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,14 +39,27 @@ class Reading:
     note: str = ""
 
 
-def active(document: Any, whole: bool = False) -> Reading:
-    """The active layer, as far as the selection reaches, with some context, or whole.
+def target(document: Any, marked: Sequence[Any] = ()) -> Any:
+    """The layer to work on: the active one or, while the user paints on one of marked, the next one below it.
 
-    Raises CalotypeError.
+    Raises CalotypeError where there is none.
     """
     node = document.activeNode()
     if node is None:
         raise CalotypeError("NO_LAYER", "No layer is active. Click one in the Layers docker, then run again.")
+    if node not in marked:
+        return node
+    beside = [each for each in node.parentNode().childNodes() if each.type() not in MASKS]
+    below = [each for each in beside[: beside.index(node)] if each not in marked]
+    if not below:
+        raise CalotypeError(
+            "NO_LAYER", f"There is no picture below '{node.name()}'. Click the layer that holds it."
+        )
+    return below[-1]
+
+
+def read_layer(document: Any, node: Any, whole: bool = False) -> Reading:
+    """A layer, as far as the selection reaches, with some context, or whole. Raises CalotypeError."""
     _refuse_what_has_no_pixels(node)
     bounds = node.bounds()
     if bounds.isEmpty():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +16,9 @@ from krita import Krita
 from calotype_krita import reading, results
 from calotype_krita.qt import QtCore, QtWidgets
 from calotype_wire import params
-from calotype_wire.client import Catalogue, Failed, Progress, Request, Result
+from calotype_wire.client import Catalogue, Failed, Preview, Progress, Request, Result
 from calotype_wire.errors import CalotypeError
+from calotype_wire.live import LivePreview
 from calotype_wire.session import Session, known_operations
 
 TICK_MS = 10
@@ -44,9 +45,14 @@ class Outcome:
 
 
 class Studio(QtCore.QObject):
-    """One for all windows. changed: something that a docker shows is different now."""
+    """One for all windows.
+
+    changed: something that a docker shows is different now. so_far: of a document, by its key, what there is
+    of the running job's result.
+    """
 
     changed = QtCore.pyqtSignal()
+    so_far = QtCore.pyqtSignal(str, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,6 +60,7 @@ class Studio(QtCore.QObject):
         self.session = Session(f"Krita {Krita.instance().version()}")
         self.jobs: dict[str, Job] = {}
         self.outcomes: dict[str, Outcome] = {}
+        self.previews: list[LivePreview] = []
         self._inserting = False
         self._arrived: list[Result] = []
         self._timer = QtCore.QTimer(self)
@@ -74,53 +81,46 @@ class Studio(QtCore.QObject):
             return
         with self._answering(key):
             operation = params.find(self.operations, name)
-            document.waitForDone()  # a stroke that is still being painted belongs to the picture
-            source = reading.active(document, operation.whole)
-            layers, checked = self._with_other_layers(document, operation, source, values)
-            request = Request(name, layers, operation.check(checked), source.selection, "alpha")
+            source, request = read(document, operation, values)
             number = self.session.submit(request)
             self.jobs[key] = Job(number, operation, document, source, time.monotonic())
             self.outcomes.pop(key, None)
-            self._timer.start(TICK_MS)
+            self.keep_going()
         self.changed.emit()
+
+    def preview(self, changed: Callable[[], None]) -> LivePreview:
+        """One more preview."""
+        self.previews.append(LivePreview(self.session, changed))
+        return self.previews[-1]
+
+    def keep_going(self) -> None:
+        """Something was asked for."""
+        self._timer.start(TICK_MS)
 
     def cancel(self, document: Any) -> None:
         job = self.jobs.get(key_of(document)) if document is not None else None
         if job is not None:
             self.session.cancel(job.number)
 
-    def _with_other_layers(
-        self, document: Any, operation: params.Operation, source: reading.Reading, values: Mapping[str, Any]
-    ) -> Any:
-        """The layers to send, and the values with each named layer as its place among them."""
-        layers, checked = [source.layer], dict(values)
-        for parameter in operation.parameters:
-            chosen = checked.get(parameter.name)
-            if isinstance(parameter, params.OtherLayer) and chosen:
-                node = next((n for n in reading.others(document) if n.uniqueId() == chosen), None)
-                if node is None:
-                    raise CalotypeError(
-                        "NO_LAYER", f"{parameter.label}: that layer is gone. Choose another one."
-                    )
-                checked[parameter.name] = len(layers)
-                layers.append(reading.read(node)[0])
-        return layers, checked
-
     def _pump(self) -> None:
         if self._inserting:  # Krita runs its loop, and so this timer, inside of some of its calls
             return
         for event in self.session.pump():
+            if any([preview.take(event) for preview in self.previews]):
+                continue
             if isinstance(event, Catalogue):
-                self.operations = event.operations
+                self.operations = params.offered(event.operations)
                 self.changed.emit()
             elif isinstance(event, Result):
                 self._arrived.append(event)
-            elif isinstance(event, (Progress, Failed)):
+            elif isinstance(event, (Progress, Preview, Failed)):
                 self._take(event)
+        for preview in self.previews:
+            preview.turn()
         # A layer that comes in the midst of a stroke would end it.
         while self._arrived and not QtWidgets.QApplication.mouseButtons():
             self._take(self._arrived.pop(0))
-        if not self.session.busy and not self._arrived:
+        if not self.session.busy and not self._arrived and not any(p.busy for p in self.previews):
             self._timer.stop()
             self.changed.emit()
 
@@ -134,6 +134,9 @@ class Studio(QtCore.QObject):
         if isinstance(event, Progress):
             job.last = event
             self.changed.emit()
+            return
+        if isinstance(event, Preview):
+            self.so_far.emit(key, event.picture)
             return
         if isinstance(event, Failed):
             del self.jobs[key]
@@ -164,6 +167,36 @@ class Studio(QtCore.QObject):
             key = key_of(Krita.instance().activeDocument())  # it was closed: say so where the user is
         self.outcomes[key] = Outcome(failed, list(sentences))
         self.changed.emit()
+
+
+def read(
+    document: Any, operation: params.Operation, values: Mapping[str, Any]
+) -> tuple[reading.Reading, Request]:
+    """The layer to work on, and what the engine is asked to do with it. Raises CalotypeError.
+
+    values: a layer is named by its node's unique id.
+    """
+    nodes, checked = chosen(document, operation, values)
+    document.waitForDone()  # a stroke that is still being painted belongs to the picture
+    source = reading.read_layer(document, reading.target(document, nodes), operation.whole)
+    layers = [source.layer, *(reading.read(node)[0] for node in nodes)]
+    return source, Request(operation.name, layers, checked, source.selection, "alpha")
+
+
+def chosen(
+    document: Any, operation: params.Operation, values: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """The other layers' nodes, and the values with each as its place among them, from 1, all checked."""
+    nodes, found = [], dict(values)
+    for parameter in operation.parameters:
+        name = found.get(parameter.name)
+        if isinstance(parameter, params.OtherLayer) and name:
+            node = next((n for n in reading.others(document) if n.uniqueId() == name), None)
+            if node is None:
+                raise CalotypeError("NO_LAYER", f"{parameter.label}: that layer is gone. Choose another one.")
+            nodes.append(node)
+            found[parameter.name] = len(nodes)
+    return nodes, operation.check(found)
 
 
 def _success(job: Job, facts: Mapping[str, Any]) -> list[str]:

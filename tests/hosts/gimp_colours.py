@@ -75,12 +75,18 @@ def test_another_layer_is_a_style_whatever_its_size():
 def test_hints_on_a_layer_colour_what_they_lie_on():
     image, layer = scene(coloured=False)
     hints = painted_layer(image, (220, 40, 40), 44, 34, 12, 12)
-    made = samples(run("colorize", image, layer, hints=hints))
+    result = run("colorize", image, layer, hints=hints)
+    made = samples(result)
     inside = made[WIDTH * 40 + 50]
     assert inside[0] > inside[2] + 20, inside
     luma = [round(0.2126 * r + 0.7152 * g + 0.0722 * b) for r, g, b, *_ in made]
     before = [round(0.2126 * r + 0.7152 * g + 0.0722 * b) for r, g, b, *_ in samples(layer)]
     assert luma == before
+    image.remove_layer(result)
+    below = run("colorize", image, hints, hints=hints)  # as when it is the one that was painted on last
+    assert samples(below) == made
+    assert image.get_item_position(below) == image.get_item_position(layer) - 1
+    refused("calling-error", "no picture below", "colorize", image, layer, hints=layer)
     opaque = Gimp.Layer.new(image, "opaque", 20, 20, Gimp.ImageType.RGB_IMAGE, 100, Gimp.LayerMode.NORMAL)
     image.insert_layer(opaque, None, 0)
     refused("calling-error", "has no transparency", "colorize", image, layer, hints=opaque)

@@ -319,7 +319,7 @@ def scenario_reading_leaves_no_trace():
         yield
     assert not document.modified()
     before = undo_entry()
-    reading.active(document)
+    reading.read_layer(document, document.activeNode())
     for _ in range(5):
         yield
     assert undo_entry() == before, undo_entry()

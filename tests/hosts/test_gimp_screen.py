@@ -73,11 +73,61 @@ def test_the_menu_the_dialog_and_the_result(photo):
     photo.window("^Restore$")
     photo.picture("dialog")
     width, height = box(photo, "^Restore$")
-    assert width < 600
+    assert width < 900
     assert height < 700, "a screen of 768 pixels, less the window's title and a panel"
     photo.key("Return")
     photo.wait(lambda: tree(photo) == ["Restoration", "photo.png"], 120)
     photo.picture("result")
+
+
+def test_the_dialog_shows_before_and_after_and_follows_its_values(photo):
+    photo.filter("Stylize")
+    photo.window("^Stylize$")
+    photo.wait(lambda: line(photo) is not None, 60)
+    painted = previewed(photo, "preview")
+    drag(photo, line(photo), 380)
+    photo.wait(lambda: apart(previewed(photo, "preview-before"), painted) > 5)
+    before = previewed(photo, "preview-before")
+    drag(photo, 371, 40)
+    photo.wait(lambda: apart(previewed(photo, "preview-after"), before) > 15)
+    photo.key("alt+t")  # Strength
+    photo.x("xdotool", "type", "0\t")
+    photo.wait(lambda: apart(previewed(photo, "preview-off"), before) < 1)
+    photo.key("Escape")
+    photo.wait(lambda: not photo.shows("^Stylize$"))
+    assert tree(photo) == ["photo.png"]
+    assert not photo.ask(f"{IMAGE}.is_dirty()")
+
+
+def corner(screen):
+    """Of the dialog."""
+    place = screen.x("xdotool", "getwindowgeometry", "--shell", screen.window("^Stylize$"))
+    known = dict(line.split("=") for line in place.splitlines() if "=" in line)
+    return int(known["X"]), int(known["Y"])
+
+
+def previewed(screen, name):
+    """What the dialog's preview shows, without its edges."""
+    x, y = corner(screen)
+    screen.picture(name)
+    shown = Image.open(PROJECT / f"build/screenshots/gimp-{name}.png").convert("RGB")
+    return np.asarray(shown.crop((x + 40, y + 120, x + 360, y + 360)), float)
+
+
+def line(screen):
+    """How far from the dialog's edge the white line between before and after is; None where there is none."""
+    white = (previewed(screen, "preview") > 250).all(axis=(0, 2))
+    return 40 + int(np.flatnonzero(white)[0]) if white.any() else None
+
+
+def drag(screen, since, to):
+    x, y = corner(screen)
+    there = ("mousemove", str(x + to), str(y + 230), "sleep", "0.2", "mouseup", "1")
+    screen.x("xdotool", "mousemove", str(x + since), str(y + 230), "sleep", "0.2", "mousedown", "1", *there)
+
+
+def apart(one, other):
+    return np.abs(one - other).mean()
 
 
 def test_one_undo_takes_the_result_away_and_redo_brings_it_back(photo):

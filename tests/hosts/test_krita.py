@@ -17,7 +17,7 @@ from hosts import rootfs
 from hosts.krita import Krita
 
 STAGE = Path(__file__).with_name("krita_stage.py")
-NOUNS = ("layers", "failures", "docker", "restoration", "colours")
+NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours")
 SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in NOUNS]
 NAMES = re.findall(
     r"^(?:def )?scenario_(\w+)(?: = |\()",

@@ -1,30 +1,17 @@
 """A Session against real engines that sleep, die, hang and come back."""
 
-import json
 import os
 import signal
-import sys
 import tempfile
 
 import numpy as np
-import pytest
 
 from calotype_wire import connection, places
 from calotype_wire import session as sessions
 from calotype_wire.client import Client, Failed, Progress, Request, Result
-from calotype_wire.session import Session
 from conftest import layer, noise, wait_for
 
 PHOTO = layer(noise(64, 64))
-
-
-@pytest.fixture
-def session(home):
-    home.mkdir(parents=True)
-    places.installation_file().write_text(json.dumps({"python": sys.executable}), "utf-8")
-    made = Session("test")
-    yield made
-    made.close()
 
 
 def ended(session, job, timeout_s=30):
@@ -90,6 +77,15 @@ def test_a_job_cancelled_before_the_engine_runs_ends_cancelled(session):
     job = session.submit(Request("slow", [PHOTO], {"steps": 10000}))
     session.cancel(job)
     assert ended(session, job).code == "CANCELLED"
+
+
+def test_a_cancelled_job_ends_once_even_if_another_is_submitted_at_once(session):
+    ended(session, session.submit(Request("identity", [PHOTO])))
+    session.cancel(session.submit(Request("slow", [PHOTO])))
+    session.submit(Request("identity", [PHOTO]))
+    found = []
+    wait_for(lambda: found.extend(session.pump()) or any(isinstance(e, Result) for e in found), 30)
+    assert len([e for e in found if isinstance(e, Failed)]) == 1
 
 
 def test_no_engine_to_be_found_fails_the_job_with_what_to_do(session):

@@ -81,6 +81,12 @@ class Canvas:
 
     def thumbnail(self, height: int, width: int) -> Tensor:
         """(3, height, width): the mean of what each pixel stands for, or of all where nothing is opaque."""
+        colours, opacity = self.reduced(height, width)
+        mean = (colours * opacity).sum((1, 2), keepdim=True) / opacity.sum().clamp_min(1e-6)
+        return torch.where(opacity > 0, colours, mean)
+
+    def reduced(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """The mean of what each pixel stands for, (3, height, width), and its opacity, (1, height, width)."""
         sums, weights = torch.zeros(3, height, width), torch.zeros(1, height, width)
         for row in range(height):
             top = row * self.box.height // height
@@ -89,8 +95,14 @@ class Canvas:
             alpha = self.opacity(band)
             sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, width))[:, 0]
             weights[:, row] = adaptive_avg_pool2d(alpha, (1, width))[:, 0]
-        mean = sums.sum((1, 2), keepdim=True) / weights.sum().clamp_min(1e-6)
-        return torch.where(weights > 0, sums / weights.clamp_min(1e-6), mean)
+        return sums / weights.clamp_min(1e-6), weights
+
+    def cropped(self, box: Box) -> "Canvas":
+        """A copy of a part, where it lies in the document."""
+        part = np.ascontiguousarray(_part(self.native, box))
+        x, y = self.shape.x + box.x0, self.shape.y + box.y0
+        shape = replace(self.shape, width=box.width, height=box.height, x=x, y=y)
+        return Canvas(shape, memoryview(bytearray(part.tobytes() + self.profile)))
 
     def write(
         self, box: Box, source: "Canvas", picture: Tensor, selection: Tensor | None, into_alpha: bool
@@ -174,6 +186,12 @@ def _samples(planes: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
     for index, plane in enumerate(planes.numpy()):
         samples[..., index] = plane
     return samples
+
+
+def reduced_size(height: int, width: int, side_px: int) -> tuple[int, int]:
+    """Height and width with the longer side at most side_px."""
+    factor = max(1.0, max(height, width) / side_px)
+    return max(1, round(height / factor)), max(1, round(width / factor))
 
 
 def with_alpha(format: PixelFormat) -> PixelFormat:

@@ -27,15 +27,15 @@ def optimised(
     painted: Sequence[Painted],
     steps: int,
     device: Device,
-    progress: Callable[[float], None],
+    progress: Callable[[float, Tensor], None],
     plain: bool = False,
 ) -> Tensor:
     """The painting (1, 3, H, W), 0..1.
 
     start, photo: (1, 3, H, W), 0..1, sides multiples of 16. painted: the styles, with their places as in
     Gatys et al. 2017 ("Controlling Perceptual Factors in Neural Style Transfer"). progress: told the fraction
-    after each step; may raise to stop. plain: of covariances only the diagonal counts, as in AdaIN (Huang and
-    Belongie 2017).
+    after each step, and the painting so far; may raise to stop. plain: of covariances only the diagonal
+    counts, as in AdaIN (Huang and Belongie 2017).
     """
     judge = encoder.shipped(torch.device(device.name))
     taken = distances.uncorrelated if plain else list
@@ -65,5 +65,5 @@ def optimised(
         schedule.step()
         with torch.no_grad():
             picture.clamp_(0, 1)
-        progress((step + 1) / steps)
+        progress((step + 1) / steps, picture.detach())
     return picture.detach().float().cpu()

@@ -23,12 +23,16 @@ _declared: dict[str, tuple[params.Operation, type]] = {}
 
 
 def operation(
-    label: str, help: str, extra: tuple[tuple[str, str], ...] = (), whole: bool = False
+    label: str,
+    help: str,
+    extra: tuple[tuple[str, str], ...] = (),
+    whole: bool = False,
+    offered: bool = True,
 ) -> Callable[[C], C]:
     """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case.
 
     extra: for results after the first, the command line's option that writes it, and its help. whole: it
-    must see all of the layer, even where a part is selected.
+    must see all of the layer, even where a part is selected. offered: False leaves it to programs.
     """
 
     def declare(cls: C) -> C:
@@ -37,7 +41,7 @@ def operation(
             dataclasses.replace(field.metadata["parameter"], name=field.name)
             for field in dataclasses.fields(cls)
         )
-        _declared[name] = (params.Operation(name, label, help, parameters, extra, whole), cls)
+        _declared[name] = (params.Operation(name, label, help, parameters, extra, whole, offered), cls)
         return cls
 
     return declare

@@ -1,5 +1,6 @@
 """Stylize: repaint a picture in a style of the catalogue, of another layer or of any picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,14 +115,25 @@ class Stylize:
         painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
         given = photo if shares is None else torch.cat([photo, shares[0]])
         made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
+
+        def show(padded: Tensor) -> None:
+            so_far = self._coloured(padded[..., :height, :width].cpu(), chroma)
+            task.show(torch.lerp(photo, so_far.clamp(0, 1), self.strength / 100))
+
         if self.refine:
-            made = self._refined(task, photo, made, manners, shares)
-        if self.keep_colours:
-            made = chromas.join(chromas.split(made[None].clamp(0, 1))[0], chroma[None])[0]
+            show(made)
+            made = self._refined(task, photo, made, manners, shares, show)
+        made = self._coloured(made, chroma)
         if side_px > longer:
             made = interpolate(made[None], (whole.height, whole.width), mode="area")[0]
         smooth = interpolate(photo[None], (height // 2, width // 2), mode="area")
         return smooth, made[None]
+
+    def _coloured(self, made: Tensor, chroma: Tensor) -> Tensor:
+        """The painting, (3, h, w), in its own colours or, where they are to be kept, in the photo's."""
+        if not self.keep_colours:
+            return made
+        return chromas.join(chromas.split(made[None].clamp(0, 1))[0], chroma[None])[0]
 
     def _manners(self, task: Task, network: dual.Dual) -> list[tuple[Manner, float]]:
         """The styles, and the share of each."""
@@ -140,22 +152,21 @@ class Stylize:
         made: Tensor,
         manners: list[tuple[Manner, float]],
         shares: Tensor | None,
+        show: Callable[[Tensor], None],
     ) -> Tensor:
-        """From the network's painting on. photo, made: (3, h, w)."""
+        """From the network's painting on. photo, made: (3, h, w). show: given each step's."""
 
         def run(padded: Tensor) -> Tensor:
             start, content, share = padded[:, :3].clamp(0, 1), padded[:, 3:6], padded[:, 6:]
             painted: list[gatys.Painted] = [(Manner.blended(manners).moments, None)]
             if shares is not None:
                 painted = [(each.moments, share[:, k : k + 1]) for k, (each, _) in enumerate(manners)]
-            return gatys.optimised(
-                start,
-                content,
-                painted,
-                self.refine,
-                task.device,
-                lambda fraction: task.progress(0.1 + 0.8 * fraction, "Refining"),
-            )
+
+            def progress(fraction: float, so_far: Tensor) -> None:
+                task.progress(0.1 + 0.8 * fraction, "Refining")
+                show(so_far[0])
+
+            return gatys.optimised(start, content, painted, self.refine, task.device, progress)
 
         given = [made, photo] if shares is None else [made, photo, shares[0]]
         return tiles.padded(run, torch.cat(given), dual.CONTRACT.multiple)

@@ -33,7 +33,8 @@ class Task:
     """One run of an operation. layers[0] is the one to work on.
 
     allocate(name, size, content): memory for a result, filled with content where there is any.
-    progress(fraction, stage): tells the user; raises where the user has cancelled.
+    progress(fraction, stage): tells the user; raises where the user has cancelled. show(picture): what
+    there is so far of layers[0], (3, h, w), 0..1, of any size, for the user to see.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Task:
         device: Device,
         allocate: Callable[[str, int, Buffer | None], memoryview],
         progress: Callable[[float, str], None],
+        show: Callable[[Tensor], None] = lambda picture: None,
     ) -> None:
         self.layers = layers
         self.selection = selection
         self.device = device
         self.progress = progress
+        self.show = show
         self.results: list[Canvas] = []
         self.facts: dict[str, Any] = {}
         self._into_alpha = into_alpha and selection is not None
@@ -94,10 +97,18 @@ class Task:
         target.native[..., 0] = 255
         target.native[..., -1] = mask * np.uint8(255)
 
+    def view(self, values: Tensor, name: str) -> None:
+        """A result of its own size, at (0, 0). values: (1, H, W) or (4, H, W), grey or RGBA, 0..1."""
+        channels, height, width = values.shape
+        shape = LayerShape(width, height, PixelFormat("G" if channels == 1 else "RGBA"), name)
+        self._result(shape).native[...] = (values * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
     def _blank(self, format: PixelFormat, name: str, place: Place) -> Canvas:
         """A new result as large as layers[0], all zero."""
         kept = self.layers[0].shape
-        shape = LayerShape(kept.width, kept.height, format, name, kept.x, kept.y, place=place)
+        return self._result(LayerShape(kept.width, kept.height, format, name, kept.x, kept.y, place=place))
+
+    def _result(self, shape: LayerShape) -> Canvas:
         target = Canvas(shape, self._allocate(f"out-{len(self.results)}", shape.total_bytes, None))
         self.results.append(target)
         return target

@@ -1,0 +1,218 @@
+"""The live preview: before and after side by side, with a line between them that can be moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from krita import Krita
+
+from calotype_krita import reading
+from calotype_krita import studio as studios
+from calotype_krita.qt import QtCore, QtGui, QtWidgets
+from calotype_krita.studio import key_of, studio
+from calotype_wire import params
+from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer
+
+LOOK_MS = 1000
+"""Between two looks at whether the document has changed: Krita tells nobody."""
+
+HEIGHT_PX = 220
+GRIP_PX = 10
+"""So near to the line the mouse takes hold of it."""
+
+GLANCE_PX = 64
+FORMATS = {"RGBA": QtGui.QImage.Format.Format_RGBA8888, "RGB": QtGui.QImage.Format.Format_RGB888}
+
+Shown = Callable[[], "tuple[params.Operation, dict[str, Any]] | None"]
+
+
+class SplitView(QtWidgets.QWidget):
+    """panned: by how much of the picture, in its pixels, the user has dragged it right and down."""
+
+    panned = QtCore.pyqtSignal(float, float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: Any = None
+        self.after: list[Any] = []
+        self.split = 0.5
+        self._dragged: Any = None
+        self.setFixedHeight(HEIGHT_PX)
+        self.setMouseTracking(True)
+
+    def show_pictures(self, before: Layer | None, after: Sequence[Layer]) -> None:
+        self.before = _image(before) if before is not None else None
+        self.after = [_image(layer) for layer in after if layer.format.channels in FORMATS]
+        self.update()
+
+    def paintEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        if self.before is None:
+            return
+        painter = QtGui.QPainter(self)
+        painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform)
+        area = self._area()
+        painter.drawImage(area, self.before)
+        line = round(area.left() + self.split * area.width())
+        if self.after:
+            painter.setClipRect(QtCore.QRectF(line, area.top(), area.right() - line + 1, area.height()))
+            for picture in self.after:
+                painter.drawImage(area, picture)
+            painter.setClipping(False)
+            painter.setPen(QtGui.QPen(QtGui.QColor("white"), 1))
+            painter.drawLine(line, round(area.top()), line, round(area.bottom()))
+        painter.end()
+
+    def mousePressEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        self._dragged = None if self._near(event) else event.pos()
+        self.mouseMoveEvent(event)
+
+    def mouseMoveEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        cursor = QtCore.Qt.CursorShape
+        self.setCursor(cursor.SplitHCursor if self._near(event) else cursor.ArrowCursor)
+        if event.buttons() and self._dragged is None and self.before is not None:
+            area = self._area()
+            self.split = min(1.0, max(0.0, (event.pos().x() - area.left()) / area.width()))
+            self.update()
+
+    def mouseReleaseEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
+        if self._dragged is not None and self.before is not None:
+            moved, scale = event.pos() - self._dragged, self.before.width() / self._area().width()
+            self.panned.emit(moved.x() * scale, moved.y() * scale)
+        self._dragged = None
+
+    def _near(self, event: Any) -> bool:
+        if self.before is None:
+            return False
+        area = self._area()
+        return bool(abs(event.pos().x() - area.left() - self.split * area.width()) < GRIP_PX)
+
+    def _area(self) -> Any:
+        """Where the picture lies: as large as it fits, in the middle."""
+        size = QtCore.QSizeF(self.before.size())
+        size.scale(QtCore.QSizeF(self.size()), QtCore.Qt.AspectRatioMode.KeepAspectRatio)
+        place = QtCore.QRectF(QtCore.QPointF(0, 0), size)
+        place.moveCenter(QtCore.QRectF(self.rect()).center())
+        return place
+
+
+def _image(layer: Layer) -> Any:
+    """A copy."""
+    form, stride = FORMATS[layer.format.channels], layer.width * layer.format.bytes_a_pixel
+    return QtGui.QImage(bytes(layer.pixels), layer.width, layer.height, stride, form).copy()
+
+
+class PreviewPane(QtWidgets.QWidget):
+    """Off until the user ticks it: the engine sleeps as long as nobody wants anything."""
+
+    def __init__(self, shown: Shown) -> None:
+        """shown: the operation and the values that the form has now, or None."""
+        super().__init__()
+        self.live = studio().preview(self._draw)
+        self.view = SplitView()
+        self._shown = shown
+        self._scene: Any = None  # what the live preview has a picture of
+        self._asked: Any = None
+        self._part = [50.0, 50.0]
+        self._size = 1, 1
+        self.tick, self.actual = QtWidgets.QCheckBox("Preview"), QtWidgets.QCheckBox("Actual pixels")
+        self.actual.setToolTip("Show a part in its own pixels; drag it to see another one.")
+        self.sentence = QtWidgets.QLabel()
+        self.sentence.setWordWrap(True)
+        ticks = QtWidgets.QHBoxLayout()
+        ticks.addWidget(self.tick)
+        ticks.addWidget(self.actual)
+        ticks.addStretch(1)
+        column = QtWidgets.QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(ticks)
+        column.addWidget(self.view)
+        column.addWidget(self.sentence)
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self._look_again)
+        self.tick.toggled.connect(self._switch)
+        self.actual.toggled.connect(self.look)
+        self.view.panned.connect(self._pan)
+        studio().so_far.connect(self._draw_so_far)
+        self._switch(False)
+
+    def look(self, *_: Any) -> None:
+        """Bring the picture up to date."""
+        shown, document = self._shown(), Krita.instance().activeDocument()
+        if not self.tick.isChecked() or not self.isVisible() or shown is None or document is None:
+            return
+        if key_of(document) in studio().jobs:
+            return  # what there is of its result is shown
+        operation, values = shown
+        try:
+            nodes, checked = studios.chosen(document, operation, values)
+            part = (self._part[0], self._part[1]) if self.actual.isChecked() else None
+            scene = (*_glance(document, nodes), operation.whole, part)
+            if scene != self._scene:
+                _, request = studios.read(document, operation, values)
+                self._size = request.layers[0].width, request.layers[0].height
+                self.live.look(request, _alone(operation, checked), part)
+            elif (operation.name, checked) != self._asked:
+                self.live.show(operation.name, checked)
+            self._scene, self._asked = scene, (operation.name, checked)
+        except CalotypeError as error:
+            self.live.fail(error.sentence)
+            self._scene = None
+        studio().keep_going()
+
+    def pause(self) -> None:
+        """The engine has something better to do."""
+        self.live.stop_working()
+        self._asked = None
+
+    def _switch(self, on: bool) -> None:
+        for widget in (self.actual, self.view):
+            widget.setVisible(on)
+        if on:
+            self._timer.start(LOOK_MS)
+            self.look()
+        else:
+            self._timer.stop()
+            self.live.stop()
+            self._scene = None
+        self._draw()
+
+    def _look_again(self) -> None:
+        if not QtWidgets.QApplication.mouseButtons():  # a stroke is being painted
+            self.look()
+
+    def _pan(self, right: float, down: float) -> None:
+        moved = right / self._size[0], down / self._size[1]
+        self._part = [min(100.0, max(0.0, old - 100 * by)) for old, by in zip(self._part, moved)]  # noqa: B905
+        self.look()
+
+    def _draw(self) -> None:
+        self.view.show_pictures(self.live.before, self.live.after)
+        self.sentence.setText(self.live.sentence)
+        self.sentence.setVisible(self.tick.isChecked() and bool(self.live.sentence))
+
+    def _draw_so_far(self, key: str, picture: Layer) -> None:
+        """Of the document's own job."""
+        if self.tick.isChecked() and self._scene and self._scene[0] == key and not self.actual.isChecked():
+            self.view.show_pictures(self.live.before, [picture])
+
+
+def _glance(document: Any, others: Sequence[Any]) -> tuple[Any, ...]:
+    """Something else as soon as the layers or the selection look different. Raises CalotypeError."""
+    found = []
+    for node in (reading.target(document, others), *others):
+        bounds, image = node.bounds(), node.thumbnail(GLANCE_PX, GLANCE_PX)
+        bits = image.constBits()
+        bits.setsize(image.sizeInBytes())
+        box = bounds.x(), bounds.y(), bounds.width(), bounds.height()
+        found.append((node.uniqueId().toString(), box, bytes(bits)))
+    live = document.selection()
+    selected = None if live is None else (live.x(), live.y(), live.width(), live.height())
+    return key_of(document), tuple(found), selected
+
+
+def _alone(operation: params.Operation, checked: dict[str, Any]) -> list[int]:
+    """The other layers that are pictures of their own."""
+    kinds = [p for p in operation.parameters if isinstance(p, params.OtherLayer) and p.any_size]
+    return [checked[p.name] for p in kinds if checked[p.name]]
