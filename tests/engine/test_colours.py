@@ -180,7 +180,7 @@ def test_a_palette_and_a_reference_pull_the_colours_towards_theirs(tmp_path: Pat
 def test_colours_that_the_photo_has_are_kept_and_the_rest_gets_some() -> None:
     half = grey_photo(channels=3)
     half[:, :64] = photos.astronaut()[:192:2, 100:228:2]
-    made = colorize(task_of(half), keep=True)
+    made = colorize(task_of(half), keep_colours=True)
     coloured = np.ptp(half, axis=2) > 40
     apart = np.abs(made.native.astype(int) - half)[coloured]
     assert np.median(apart) <= 2

@@ -60,5 +60,6 @@ def shipped(device: torch.device) -> nn.Module:
     """The trained encoder on device, held still. Raises CalotypeError BAD_WEIGHTS."""
     with torch.inference_mode(False):  # whoever asks first, it can be learnt by
         network = Encoder()
-    network.load_state_dict(weights.load(CONTRACT.name))
-    return network.to(device, memory_format=torch.channels_last).requires_grad_(False).eval()  # type: ignore[call-overload]
+        network.load_state_dict(weights.load(CONTRACT.name))
+        placed = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return placed.requires_grad_(False).eval()

@@ -49,7 +49,7 @@ class Colorize:
         "Reference", "A picture whose colours the result should have.", any_size=True
     )
     reference_file: str | None = file("Reference file", "The same, as a picture file.")
-    keep: bool = toggle("Keep colours", "Keep the colours that the photo has, and go by them.", False)
+    keep_colours: bool = toggle("Keep colours", "Keep the colours that the photo has, and go by them.", False)
     colour_layer: bool = toggle(
         "As a colour layer", "Blend the result as 'Colour', so that the photo below stays editable.", False
     )
@@ -80,7 +80,7 @@ class Colorize:
         height, width = (max(16, round(side / factor / 16) * 16) for side in (whole.height, whole.width))
         luma, own = chromas.split(source.thumbnail(height, width)[None])
         hints, known = torch.zeros_like(own), torch.zeros_like(luma)
-        if self.keep:
+        if self.keep_colours:
             known = (own.norm(dim=1, keepdim=True) > COLOURED).float()
             hints = own * known
         kept = known
@@ -95,7 +95,7 @@ class Colorize:
         chroma = torch.lerp(chroma, hints, known)  # what was painted is what comes
         task.progress(0.3, "Colourising")
         told = chromas.Guided.of(luma, chroma, whole.width, whole.height)
-        if not self.keep:
+        if not self.keep_colours:
             return told, None
         return told, chromas.Guided.of(luma, kept.expand(-1, 2, -1, -1), whole.width, whole.height)
 
