@@ -234,7 +234,8 @@ class Jobs:
         """cancel_s: how long a worker may take to notice a cancel. keep_s: how long nothing may happen."""
         now = time.monotonic()
         for job in self._scheduler:
-            if job.state == "running" and job.cancelled_at and now - job.cancelled_at > cancel_s:
+            hurry = job.priority != "preview" or self._scheduler.more_than_previews()
+            if job.state == "running" and job.cancelled_at and now - job.cancelled_at > cancel_s and hurry:
                 worker = self._pool.running(job.serial)
                 if worker is not None:
                     self.fail(self._pool.remove(worker, cancelled()), cancelled())

@@ -117,6 +117,10 @@ class Scheduler:
     def waiting(self) -> bool:
         return any(self._turns.values())
 
+    def more_than_previews(self) -> bool:
+        """Whether anything waits that a user has asked for with more than a slider."""
+        return any(turns for priority, turns in self._turns.items() if priority != "preview")
+
     def withdraw(self, job: Job) -> None:
         """Take a queued job out of its queue."""
         turns = self._turns[job.priority]

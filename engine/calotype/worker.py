@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,12 @@ class Worker:
 
         showed_at = time.monotonic()
 
-        def show(picture: Tensor) -> None:
+        def show(make: Callable[[], Tensor]) -> None:
             nonlocal showed_at
             now = time.monotonic()
             if now - showed_at > SHOW_S:
                 showed_at = now
+                picture = make()
                 height, width = reduced_size(picture.shape[1], picture.shape[2], protocol.PREVIEW_PX)
                 small = interpolate(picture[None].float().cpu(), (height, width), mode="area")[0].clamp(0, 1)
                 pixels = (small * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

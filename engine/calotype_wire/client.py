@@ -47,7 +47,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
-    """What there is so far of a job's first result: small, RGB, without a selection."""
+    """What there is so far of a job, of the layer as it was sent: small, RGB, without the selection."""
 
     job: str
     picture: Layer
@@ -253,7 +253,7 @@ class Client:
                 Progress(job, header["fraction"], header["stage"], header.get("seconds_left"))
             )
         elif kind == "preview" and payload:
-            self._events.append(Preview(job, _picture(header, payload[0])))
+            self._events += _previews(job, header, payload[0])
         elif kind == "result":
             shapes = [LayerShape.from_wire(layer) for layer in protocol.get(header, "layers", list)]
             download = _Download(job, shapes, protocol.get(header, "facts", dict))
@@ -285,12 +285,12 @@ class Client:
         self._events.append(event)
 
 
-def _picture(header: Header, payload: protocol.Buffer) -> Layer:
-    """Raises CalotypeError BAD_REQUEST where it is not as large as it says."""
+def _previews(job: str, header: Header, payload: protocol.Buffer) -> List[Event]:
+    """None where the picture is not as large as it says: the result will show what is wrong."""
     width, height = (protocol.get_count(header, side, protocol.PREVIEW_PX) for side in ("width", "height"))
-    if len(payload) != 3 * width * height:
-        raise protocol.bad_request("A preview's bytes do not match its size.")
-    return Layer(width, height, PixelFormat("RGB"), bytes(payload))
+    if not width or len(payload) != 3 * width * height:
+        return []
+    return [Preview(job, Layer(width, height, PixelFormat("RGB"), bytes(payload)))]
 
 
 def _chunks(job: str, layers: List[Layer]) -> Iterator[List[protocol.Buffer]]:

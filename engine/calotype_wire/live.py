@@ -11,8 +11,10 @@ from calotype_wire.client import Event, Failed, Preview, Request, Result
 from calotype_wire.protocol import Layer
 from calotype_wire.session import Session
 
-PATIENCE_S = 0.4
-"""How long newer values wait for the picture of older ones, so that there is always something to see."""
+PATIENCE_S = 0.4, 10.0
+"""How long newer values wait, at least and at most, for the picture of older ones: 1.5 times as long as the
+last one took. So a slider in motion always shows something.
+"""
 
 
 class LivePreview:
@@ -34,7 +36,14 @@ class LivePreview:
         self._view: Optional[str] = None  # jobs under way
         self._effect: Optional[str] = None
         self._asked_at = 0.0
+        self._took_s = 0.0
+        self._showed = False  # something of the effect under way
         self._wanted: Optional[Tuple[str, Mapping[str, Any]]] = None
+
+    @property
+    def sees(self) -> bool:
+        """Whether there are layers to show anything of, or will be."""
+        return bool(self._view or self._layers)
 
     @property
     def busy(self) -> bool:
@@ -53,36 +62,41 @@ class LivePreview:
         if part is not None:
             values = {**values, "actual": True, "x": part[0], "y": part[1]}
         self.stop_working()
+        self._layers = []
         view = Request("view", request.layers, values, request.selection, "pixels", "preview")
         self._view = self._submit(view)
         self._wanted = request.operation, request.parameters
 
     def show(self, operation: str, values: Mapping[str, Any]) -> None:
-        """The same layers, with other values or by another operation."""
-        self._wanted = operation, values
-        self.turn()
+        """The same layers, with other values or by another operation. Nothing where sees is False."""
+        if self.sees:
+            self._wanted = operation, values
+            self.turn()
 
     def turn(self) -> None:
         """To be called many times a second."""
         if self._wanted is None or self._view is not None or not self._layers:
             return
-        if self._effect is not None and time.monotonic() - self._asked_at < PATIENCE_S:
+        least, most = PATIENCE_S
+        patience_s = least if self._showed else min(max(least, 1.5 * self._took_s), most)
+        if self._effect is not None and time.monotonic() - self._asked_at < patience_s:
             return
         (operation, values), self._wanted = self._wanted, None
         self._cancel_effect()
         if self._selection is not None and not any(bytes(self._selection.pixels)):
-            self.after = []  # nothing of what is seen is selected
+            self.after, self.sentence = [], ""  # nothing of what is seen is selected
             self._changed()
             return
         request = Request(operation, self._layers, values, self._selection, "pixels", "preview")
         self._effect = self._submit(request)
-        self._asked_at = time.monotonic()
+        self._asked_at, self._showed = time.monotonic(), False
 
     def stop_working(self) -> None:
         """Leave the engine to something else. The picture stays."""
         self._cancel_effect()
         if self._view is not None:
             self._session.cancel(self._view)
+            self._layers = []
         self._view = self._wanted = None
 
     def stop(self) -> None:
@@ -121,24 +135,24 @@ class LivePreview:
             self.turn()
             self._changed()
         elif isinstance(event, Failed):
-            self._view = None
-            if event.code != "CANCELLED":
-                self.fail(event.sentence)
+            self.fail(event.sentence)
 
     def _take_effect(self, event: Event) -> None:
+        assert self.before is not None
         if isinstance(event, Preview):
-            self.after = [event.picture]
+            self._showed = True
+            self.after, self.sentence = [event.picture], ""
         elif isinstance(event, Result):
-            self._effect = None
-            self.after = [
-                layer for layer in event.layers if layer.place.visible and layer.place.kind != "mask"
-            ]
+            self._effect, self._took_s = None, time.monotonic() - self._asked_at
+            seen = [layer for layer in event.layers if layer.place.visible and layer.place.kind != "mask"]
+            self.after = [layer for layer in seen if _alike(layer, self.before)]
+            self.sentence = "" if self.after else "The result is of another shape: run the filter to see it."
         elif isinstance(event, Failed):
             self._effect = None
-            self.after = []
+            unchanged = event.code == "UNCHANGED"  # of what is seen; the layer itself may well be changed
+            self.after, self.sentence = ([self.before], "") if unchanged else ([], event.sentence)
         else:
             return
-        self.sentence = event.sentence if isinstance(event, Failed) else ""
         self._changed()
 
     def _submit(self, request: Request) -> str:
@@ -150,6 +164,12 @@ class LivePreview:
         if self._effect is not None:
             self._session.cancel(self._effect)
             self._effect = None
+
+
+def _alike(layer: Layer, before: Layer) -> bool:
+    """Whether a result shows the same part, on however many pixels."""
+    across, down = layer.width / before.width, layer.height / before.height
+    return abs(across - down) < 0.02 * (across + down)
 
 
 def _size(layer: Layer) -> Tuple[int, int]:

@@ -1,5 +1,6 @@
 """The live preview in a filter's dialog: before and after, with a line between them that can be moved."""
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,7 @@ class Pane:
         self._operation, self._config, self._session = operation, config, session
         self._image, self._layer = image, layer
         self._scene: Any = None  # what the live preview has a picture of
+        self._glanced: Any = None  # what the timer saw last
         self._asked: Any = None
         self._part, self._size = (50.0, 50.0), (1, 1)
         self._split, self._place = 0.5, pixels.Box(0, 0, 1, 1)
@@ -59,8 +61,8 @@ class Pane:
         self._tick.connect("toggled", self._switch)
         self._actual.connect("toggled", lambda *_: self.look())
         self._handler = config.connect("notify", lambda *_: self.look())
-        self._timer = GLib.timeout_add(LOOK_MS, lambda: self.look() or True)
-        self.look()
+        self._timer = GLib.timeout_add(LOOK_MS, lambda: self.look(patient=True) or True)
+        GLib.idle_add(self.look)  # once the dialog is there
 
     def close(self) -> None:
         """The engine is free for the filter itself."""
@@ -75,28 +77,41 @@ class Pane:
         self.live.turn()
         return True
 
-    def look(self) -> None:
-        """Bring the picture up to date."""
+    def look(self, patient: bool = False) -> None:
+        """Bring the picture up to date. patient: layers that look different are read when at rest."""
         if not self._tick.get_active():
             return
         try:
-            values, others = form.values(self._operation, self._config)
-            checked = self._operation.check(values)
-            layer = pixels.target(self._layer, others)
-            part = self._part if self._actual.get_active() else None
-            scene = (_glance(self._image, [layer, *others]), part)
-            if scene != self._scene:
-                source = pixels.source(self._image, layer, self._operation.whole)
-                layers = [source.layer, *(pixels.whole(other) for other in others)]
-                self._size = source.layer.width, source.layer.height
-                request = Request(self._operation.name, layers, checked, source.selection)
-                self.live.look(request, self._alone(checked), part)
-            elif checked != self._asked:
-                self.live.show(self._operation.name, checked)
-            self._scene, self._asked = scene, checked
+            self._look(patient)
         except CalotypeError as error:
             self.live.fail(error.sentence)
-            self._scene = None
+        except Exception as error:  # noqa: BLE001 GLib would forget this pane without a word
+            traceback.print_exc()
+            self.live.fail(f"Calotype made a mistake ({type(error).__name__}). Please report it.")
+
+    def _look(self, patient: bool) -> None:
+        before, self._scene = self._scene, None
+        pixels.check_there(self._layer)
+        values, others = form.values(self._operation, self._config)
+        checked = self._operation.check(values)
+        layer = pixels.target(self._layer, others)
+        part = self._part if self._actual.get_active() else None
+        scene = (_glance(self._image, [layer, *others]), part)
+        self._scene = before
+        if scene == self._scene and (self.live.sees or checked == self._asked):
+            if checked != self._asked:
+                self._asked = checked
+                self.live.show(self._operation.name, checked)
+            return
+        if patient and scene != self._glanced:
+            self._glanced = scene
+            return
+        self._scene, self._asked = scene, checked
+        source = pixels.source(self._image, layer, self._operation.whole)
+        layers = [source.layer, *(pixels.whole(other) for other in others)]
+        self._size = source.layer.width, source.layer.height
+        request = Request(self._operation.name, layers, checked, source.selection)
+        self.live.look(request, self._alone(checked), part)
 
     def _alone(self, checked: dict[str, Any]) -> list[int]:
         """The other layers that are pictures of their own."""
@@ -189,9 +204,14 @@ def _pixbuf(layer: Layer) -> GdkPixbuf.Pixbuf:
 
 def _glance(image: Gimp.Image, layers: Sequence[Gimp.Layer]) -> tuple[Any, ...]:
     """Something else as soon as the layers or the selection look different. Raises CalotypeError GONE."""
-    found = []
+    found: list[Any] = []
     for layer in layers:
         pixels.check_there(layer)
-        thumbnail, *_ = layer.get_thumbnail_data(GLANCE_PX, GLANCE_PX)
-        found.append((layer.get_id(), pixels.box_of(layer), thumbnail.get_data()))
-    return tuple(found), tuple(Gimp.Selection.bounds(image))
+        found.append((layer.get_id(), pixels.box_of(layer), _thumbnail(layer)))
+    selected = None if Gimp.Selection.is_empty(image) else _thumbnail(image.get_selection())
+    return tuple(found), selected, tuple(Gimp.Selection.bounds(image))
+
+
+def _thumbnail(drawable: Gimp.Drawable) -> bytes:
+    data, *_ = drawable.get_thumbnail_data(GLANCE_PX, GLANCE_PX)
+    return bytes(data.get_data())

@@ -98,7 +98,6 @@ class CalotypeDocker(DockWidget):
             return
         values = self.form.values()
         remember(self.form.operation.name, values)
-        self.preview.pause()
         studio().run(Krita.instance().activeDocument(), self.form.operation.name, values)
 
     def show_state(self) -> None:

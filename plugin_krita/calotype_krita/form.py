@@ -91,7 +91,9 @@ class ChoiceField(Field):
         """choices: (value, label) pairs. swatch: where a picture of a value lies."""
         super().__init__()
         self.combo = QtWidgets.QComboBox()
-        self.combo.setSizeAdjustPolicy(QtWidgets.QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setSizeAdjustPolicy(
+            QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
         self.combo.setMinimumContentsLength(CHOICE_CHARS)  # a long choice must not widen the docker
         if swatch is not None:
             self.combo.setIconSize(QtCore.QSize(SWATCH_PX, SWATCH_PX))
@@ -121,10 +123,14 @@ class LayerField(ChoiceField):
     def refresh(self) -> None:
         """What is chosen stays chosen, if it is still there."""
         chosen = self.value()
+        blocker = QtCore.QSignalBlocker(self.combo)
         self.combo.clear()
         for value, label in [(None, "Automatic")] * self.optional + self.layers():
             self.combo.addItem(label, value)
         self.set_value(chosen)
+        del blocker
+        if self.value() != chosen:
+            self.changed.emit()
 
     def _open(self) -> None:
         self.refresh()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
+import zlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from krita import Krita
@@ -22,7 +25,9 @@ HEIGHT_PX = 220
 GRIP_PX = 10
 """So near to the line the mouse takes hold of it."""
 
-GLANCE_PX = 64
+GLANCE_PX = 256
+"""Krita's thumbnails show one pixel in so many, not their mean."""
+
 FORMATS = {"RGBA": QtGui.QImage.Format.Format_RGBA8888, "RGB": QtGui.QImage.Format.Format_RGB888}
 
 Shown = Callable[[], "tuple[params.Operation, dict[str, Any]] | None"]
@@ -113,7 +118,9 @@ class PreviewPane(QtWidgets.QWidget):
         self.view = SplitView()
         self._shown = shown
         self._scene: Any = None  # what the live preview has a picture of
+        self._glanced: Any = None  # what the timer saw last
         self._asked: Any = None
+        self._looking = False
         self._part = [50.0, 50.0]
         self._size = 1, 1
         self.tick, self.actual = QtWidgets.QCheckBox("Preview"), QtWidgets.QCheckBox("Actual pixels")
@@ -135,36 +142,64 @@ class PreviewPane(QtWidgets.QWidget):
         self.actual.toggled.connect(self.look)
         self.view.panned.connect(self._pan)
         studio().so_far.connect(self._draw_so_far)
+        self.destroyed.connect(partial(studio().forget, self.live))
         self._switch(False)
 
     def look(self, *_: Any) -> None:
         """Bring the picture up to date."""
-        shown, document = self._shown(), Krita.instance().activeDocument()
-        if not self.tick.isChecked() or not self.isVisible() or shown is None or document is None:
+        self._look(patient=False)
+
+    def _look(self, patient: bool) -> None:
+        """patient: layers that look different are read when they have come to rest."""
+        document = Krita.instance().activeDocument()
+        if self._looking or document is None or not self.tick.isChecked() or not self.isVisible():
             return
         if key_of(document) in studio().jobs:
+            self._asked = None
             return  # what there is of its result is shown
-        operation, values = shown
+        self._looking = True  # Krita runs its loop, and so our timer, inside of some of its calls
         try:
-            nodes, checked = studios.chosen(document, operation, values)
-            part = (self._part[0], self._part[1]) if self.actual.isChecked() else None
-            scene = (*_glance(document, nodes), operation.whole, part)
-            if scene != self._scene:
-                _, request = studios.read(document, operation, values)
-                self._size = request.layers[0].width, request.layers[0].height
-                self.live.look(request, _alone(operation, checked), part)
-            elif (operation.name, checked) != self._asked:
-                self.live.show(operation.name, checked)
-            self._scene, self._asked = scene, (operation.name, checked)
+            self._look_at(document, patient)
         except CalotypeError as error:
             self.live.fail(error.sentence)
-            self._scene = None
-        studio().keep_going()
+        except Exception as error:  # noqa: BLE001 Krita would open a dialog with a traceback
+            traceback.print_exc()  # a mistake of ours, for Krita's log viewer
+            self.live.fail(f"Calotype made a mistake ({type(error).__name__}). Please report it.")
+        finally:
+            self._looking = False
+        if self.live.busy:
+            studio().keep_going()
 
-    def pause(self) -> None:
-        """The engine has something better to do."""
-        self.live.stop_working()
-        self._asked = None
+    def _look_at(self, document: Any, patient: bool) -> None:
+        shown = self._shown()
+        if shown is None:
+            return
+        operation, values = shown
+        before, self._scene = self._scene, None
+        nodes, checked = studios.chosen(document, operation, values)
+        part = (self._part[0], self._part[1]) if self.actual.isChecked() else None
+        scene = (*_glance(document, nodes), operation.whole, part)
+        self._scene = before
+        asked = operation.name, checked
+        if scene == self._scene and (self.live.sees or asked == self._asked):
+            if asked != self._asked:
+                self._asked = asked
+                self.live.show(*asked)
+            return
+        if patient and scene != self._glanced:
+            self._glanced = scene
+            return
+        if not document.tryBarrierLock():
+            return  # a stroke is being painted, and must not be ended by us
+        if self._scene and self._scene[0] != scene[0]:
+            self.live.stop()  # another document
+        self._scene, self._asked = scene, asked
+        try:
+            _, request = studios.read(document, operation, values)
+        finally:
+            document.unlock()
+        self._size = request.layers[0].width, request.layers[0].height
+        self.live.look(request, _alone(operation, checked), part)
 
     def _switch(self, on: bool) -> None:
         for widget in (self.actual, self.view):
@@ -180,7 +215,7 @@ class PreviewPane(QtWidgets.QWidget):
 
     def _look_again(self) -> None:
         if not QtWidgets.QApplication.mouseButtons():  # a stroke is being painted
-            self.look()
+            self._look(patient=True)
 
     def _pan(self, right: float, down: float) -> None:
         moved = right / self._size[0], down / self._size[1]
@@ -203,13 +238,22 @@ def _glance(document: Any, others: Sequence[Any]) -> tuple[Any, ...]:
     found = []
     for node in (reading.target(document, others), *others):
         bounds, image = node.bounds(), node.thumbnail(GLANCE_PX, GLANCE_PX)
-        bits = image.constBits()
-        bits.setsize(image.sizeInBytes())
         box = bounds.x(), bounds.y(), bounds.width(), bounds.height()
-        found.append((node.uniqueId().toString(), box, bytes(bits)))
+        found.append((node.uniqueId().toString(), box, _bytes(image)))
     live = document.selection()
-    selected = None if live is None else (live.x(), live.y(), live.width(), live.height())
+    selected = None
+    if live is not None:
+        box = live.x(), live.y(), live.width(), live.height()
+        selected = box, zlib.crc32(live.pixelData(*box))
     return key_of(document), tuple(found), selected
+
+
+def _bytes(image: Any) -> bytes:
+    if image.isNull():  # of some masks
+        return b""
+    bits = image.constBits()
+    bits.setsize(image.sizeInBytes())
+    return bytes(bits)
 
 
 def _alone(operation: params.Operation, checked: dict[str, Any]) -> list[int]:

@@ -81,7 +81,10 @@ class Studio(QtCore.QObject):
             return
         with self._answering(key):
             operation = params.find(self.operations, name)
+            document.waitForDone()  # a stroke that is still being painted belongs to the picture
             source, request = read(document, operation, values)
+            for preview in self.previews:
+                preview.stop_working()
             number = self.session.submit(request)
             self.jobs[key] = Job(number, operation, document, source, time.monotonic())
             self.outcomes.pop(key, None)
@@ -92,6 +95,11 @@ class Studio(QtCore.QObject):
         """One more preview."""
         self.previews.append(LivePreview(self.session, changed))
         return self.previews[-1]
+
+    def forget(self, preview: LivePreview) -> None:
+        """Its window has closed."""
+        preview.stop_working()
+        self.previews.remove(preview)
 
     def keep_going(self) -> None:
         """Something was asked for."""
@@ -177,7 +185,6 @@ def read(
     values: a layer is named by its node's unique id.
     """
     nodes, checked = chosen(document, operation, values)
-    document.waitForDone()  # a stroke that is still being painted belongs to the picture
     source = reading.read_layer(document, reading.target(document, nodes), operation.whole)
     layers = [source.layer, *(reading.read(node)[0] for node in nodes)]
     return source, Request(operation.name, layers, checked, source.selection, "alpha")

@@ -15,11 +15,13 @@ from hosts import test_krita  # noqa: E402
 SCENARIOS = (
     "a_photo_is_restored_from_the_menu",
     "a_photo_is_painted_in_the_preview_while_the_slider_moves",
+    "strokes_on_a_grey_photo_are_seen_in_the_preview",
 )
 BOXES = {
     "menu": (0, 0, 820, 480),
     "running": (1180, 560, 1600, 981),
     "result": (0, 0, 1600, 981),
+    "hints": (0, 0, 1600, 981),
     "preview": (1335, 448, 1600, 960),
 }
 """The part of the screen that a page needs."""

@@ -144,3 +144,64 @@ def scenario_a_photo_is_painted_in_the_preview_while_the_slider_moves():
     pane.actual.setChecked(False)
     pane.tick.setChecked(False)
     yield from closed(document)
+
+
+def scenario_strokes_on_a_grey_photo_are_seen_in_the_preview():
+    document = app.openDocument(PHOTO)
+    app.activeWindow().addView(document)
+    document.setBatchmode(True)
+    photo = document.topLevelNodes()[0]
+    width, height = document.width(), document.height()
+    grey = app.filter("desaturate")
+    grey.apply(photo, 0, 0, width, height)
+    hints = document.createNode("Hints", "paintlayer")
+    for colour, x, y in ((b"\x1e\x5a\xe6", 0.42, 0.75), (b"\x96\xaa\xe6", 0.45, 0.27)):  # orange, skin
+        side = width // 20
+        hints.setPixelData((colour + b"\xff") * side * side, int(x * width), int(y * height), side, side)
+    document.rootNode().addChildNode(hints, photo)
+    document.refreshProjection()
+    yield settled(document, hints)
+    docker, pane = _previewing("colorize")
+    docker.form.fields["hints"].set_value(hints.uniqueId())
+    yield lambda: pane.view.before and pane.view.before.width() == min(width, 512)
+    yield _settled(pane)
+    red, _, blue = _pixel(pane.view.after[-1], 0.44, 0.77)
+    assert red > blue + 40, (red, blue)
+    pane.view.split = 0.0
+    pane.view.update()
+    for _ in range(20):
+        yield
+    shot("hints")
+    pane.view.split = 0.5
+    pane.tick.setChecked(False)
+    yield from closed(document)
+
+
+def scenario_a_mask_that_is_active_is_explained_and_its_layer_shown_again():
+    document, photo = opened()
+    mask = document.createTransformMask("Turned")
+    photo.addChildNode(mask, None)
+    yield settled(document, mask)
+    _, pane = _previewing("invert")
+    yield lambda: pane.live.sentence
+    assert "is a mask" in pane.live.sentence, pane.live.sentence
+    document.setActiveNode(photo)
+    yield lambda: pane.view.after
+    assert pane.live.sentence == ""
+    pane.tick.setChecked(False)
+    yield from closed(document)
+
+
+def scenario_a_closed_window_takes_its_preview_along():
+    document, photo = opened()
+    yield settled(document, photo)
+    count = len(studio().previews)
+    window = app.openWindow()
+    yield lambda: len(studio().previews) > count
+    window.qwindow().close()
+    window.qwindow().deleteLater()
+    yield lambda: len(studio().previews) == count
+    studio().run(document, "invert", {})
+    yield ran(document)
+    assert names(document) == ["Photo", "Inverted"], sentences(document)
+    yield from closed(document)

@@ -41,7 +41,7 @@ class Slow:
         for step in range(self.steps):
             time.sleep(self.step_ms / 1000)
             task.progress(step / self.steps, "Stepping")
-            task.show(torch.full((3, 60, 1200), 0.5))
+            task.show(lambda: torch.full((3, 60, 1200), 0.5))
         task.facts["pixels"] = target.shape.width
 
 

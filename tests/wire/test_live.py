@@ -1,10 +1,13 @@
 """A live preview against a real engine: views are small, newest values win, nothing else is disturbed."""
 
+import os
+import signal
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from calotype_wire import connection, places
 from calotype_wire.client import Request, Result
 from calotype_wire.live import LivePreview
 from conftest import layer, noise, pixels, wait_for
@@ -49,7 +52,7 @@ def test_a_large_16_bit_layer_is_seen_small_in_8_bits_before_and_after(live):
     live.preview.look(invert(layer(deep, depth="u16", x=30, y=-20)))
     live.settle()
     before, (after,) = live.preview.before, live.preview.after
-    assert (before.width, before.height, before.format.channels) == (512, 256, "RGBA")
+    assert (before.width, before.height, before.format.channels) == (512, 256, "RGB")
     expected = WIDE.reshape(75, 8, 150, 8, 3).mean((1, 3)).mean((0, 1))
     assert np.abs(pixels(before)[..., :3].mean((0, 1)) - expected).max() < 1
     assert np.array_equal(pixels(after)[..., :3], 255 - pixels(before)[..., :3])
@@ -129,6 +132,41 @@ def test_a_failure_is_a_sentence_and_the_next_values_are_shown(live):
     live.settle()
     assert live.preview.sentence == ""
     assert len(live.preview.after) == 1
+
+
+def test_a_view_that_fails_is_told_and_values_alone_do_not_ask_again(live):
+    gone = Request("invert", [grey(10)])
+    live.preview.look(gone)
+    wait_for(lambda: live.pump() or live.preview.before is not None, 60)
+    os.kill(connection.load(places.connection_file()).pid, signal.SIGKILL)
+    installed = places.installation_file().read_text("utf-8")
+    places.installation_file().unlink()
+    live.preview.look(gone)
+    wait_for(lambda: live.pump() or live.preview.sentence, 60)
+    assert not live.preview.sees
+    live.preview.show("invert", {})
+    assert not live.preview.busy
+    places.installation_file().write_text(installed, "utf-8")
+    live.preview.look(gone)
+    live.settle()
+    assert pixels(live.preview.after[0])[0, 0, 0] == 245
+
+
+def test_what_a_small_view_does_not_show_is_no_failure(live):
+    live.preview.look(Request("fail", [grey(10)], {"how": "unchanged"}))
+    live.settle()
+    assert live.preview.sentence == ""
+    assert live.preview.after == [live.preview.before]
+
+
+def test_a_result_of_another_shape_is_not_drawn_over_the_view(live):
+    mask = np.zeros((64, 64, 1), np.uint8)
+    mask[:16] = 255
+    photo = layer(noise(64, 64))
+    live.preview.look(Request("upscale", [photo], {}, layer(mask, "G")))
+    live.settle()
+    assert live.preview.after == []
+    assert "another shape" in live.preview.sentence
 
 
 def test_a_job_beside_it_is_not_disturbed(live):

@@ -5,6 +5,7 @@ Results are written as the difference that an operation made, added to the docum
 bit for bit.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from calotype.image import colour
 from calotype_wire.protocol import Layer, LayerShape, PixelFormat
 
 _DTYPES = {"u8": np.uint8, "u16": np.uint16, "f16": np.float16, "f32": np.float32}
-_BAND_ROWS = 64  # keeps temporary floats small however wide the document is
+BAND_ROWS = 64  # keeps temporary floats small however wide the document is
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,21 @@ class Canvas:
         mean = (colours * opacity).sum((1, 2), keepdim=True) / opacity.sum().clamp_min(1e-6)
         return torch.where(opacity > 0, colours, mean)
 
-    def reduced(self, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The mean of what each pixel stands for, (3, height, width), and its opacity, (1, height, width)."""
-        sums, weights = torch.zeros(3, height, width), torch.zeros(1, height, width)
-        for row in range(height):
-            top = row * self.box.height // height
-            bottom = max(top + 1, -(-(row + 1) * self.box.height // height))
-            band = Box(0, top, self.box.width, bottom)
+    def reduced(
+        self, height: int, width: int, tick: Callable[[], None] = lambda: None
+    ) -> tuple[Tensor, Tensor]:
+        """The mean of what each pixel stands for, (3, height, width), and its opacity, (1, height, width).
+
+        tick: called many times meanwhile; may raise to stop.
+        """
+
+        def seen(band: Box) -> Tensor:
+            tick()
             alpha = self.opacity(band)
-            sums[:, row] = adaptive_avg_pool2d(self.picture(band) * alpha, (1, width))[:, 0]
-            weights[:, row] = adaptive_avg_pool2d(alpha, (1, width))[:, 0]
-        return sums / weights.clamp_min(1e-6), weights
+            return torch.cat([self.picture(band) * alpha, alpha])
+
+        sums = pooled(seen, self.box, 4, height, width)
+        return sums[:3] / sums[3:].clamp_min(1e-6), sums[3:]
 
     def cropped(self, box: Box) -> "Canvas":
         """A copy of a part, where it lies in the document."""
@@ -113,8 +118,8 @@ class Canvas:
         into the transparency instead of into the colours. source: of the same shape, alpha or not.
         """
         changed = lit = False
-        for y in range(0, box.height, _BAND_ROWS):
-            rows = slice(y, min(y + _BAND_ROWS, box.height))
+        for y in range(0, box.height, BAND_ROWS):
+            rows = slice(y, min(y + BAND_ROWS, box.height))
             band = Box(box.x0, box.y0 + rows.start, box.x1, box.y0 + rows.stop)
             mask = None if selection is None else selection[rows]
             if mask is None or bool(mask.any()):
@@ -188,6 +193,29 @@ def _samples(planes: Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
     return samples
 
 
+def pooled(seen: Callable[[Box], Tensor], whole: Box, channels: int, height: int, width: int) -> Tensor:
+    """The mean of what each pixel of height x width stands for of whole, read by seen() in bands of rows."""
+    means = torch.empty(channels, height, width)
+    row = 0
+    while row < height:
+        top = row * whole.height // height
+        last = row
+        while last + 1 < height and _bottom(last + 1, whole.height, height) - top <= BAND_ROWS:
+            last += 1
+        bottom = _bottom(last, whole.height, height)
+        band = seen(Box(whole.x0, whole.y0 + top, whole.x1, whole.y0 + bottom))
+        for each in range(row, last + 1):
+            part = band[:, each * whole.height // height - top : _bottom(each, whole.height, height) - top]
+            means[:, each] = adaptive_avg_pool2d(part, (1, width))[:, 0]
+        row = last + 1
+    return means
+
+
+def _bottom(row: int, source: int, target: int) -> int:
+    """Where the rows end of source rows that a row of target stands for."""
+    return max(row * source // target + 1, -(-(row + 1) * source // target))
+
+
 def reduced_size(height: int, width: int, side_px: int) -> tuple[int, int]:
     """Height and width with the longer side at most side_px."""
     factor = max(1.0, max(height, width) / side_px)
@@ -210,8 +238,8 @@ def in_rgb(grey: Canvas) -> Canvas:
     if grey.has_alpha:
         result.native[..., 3] = grey.native[..., 1]
     if grey.profile:
-        for y in range(0, grey.box.height, _BAND_ROWS):
-            rows = Box(0, y, grey.box.width, min(y + _BAND_ROWS, grey.box.height))
+        for y in range(0, grey.box.height, BAND_ROWS):
+            rows = Box(0, y, grey.box.width, min(y + BAND_ROWS, grey.box.height))
             colours = result.space.from_srgb(grey.picture(rows))
             _part(result.native, rows)[..., :3] = _samples(colours, result.native.dtype)
     return result

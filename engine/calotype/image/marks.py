@@ -1,11 +1,13 @@
 """What a user has marked on a layer of its own."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calotype.image.codec import Box, Canvas
+from calotype.image.codec import BAND_ROWS, Box, Canvas
 
 
 def marked(layer: Canvas, marks: Canvas) -> NDArray[np.bool_]:
@@ -26,23 +28,29 @@ def marked(layer: Canvas, marks: Canvas) -> NDArray[np.bool_]:
     return mask
 
 
-def painted(layer: Canvas, strokes: Canvas, height: int, width: int) -> tuple[Tensor, Tensor]:
+def painted(
+    layer: Canvas, strokes: Canvas, height: int, width: int, tick: Callable[[], None] = lambda: None
+) -> tuple[Tensor, Tensor]:
     """layer, made as small as height x width: the mean colour of the strokes that lie over each pixel,
     (3, height, width), and the share of it that they cover, (1, height, width).
 
-    The two may lie at different places of the document. strokes has transparency.
+    The two may lie at different places of the document. tick: called many times meanwhile; may raise to stop.
     """
     under, over = layer.shape, strokes.shape
-    sums = torch.zeros(height, width, 4)
+    sums = torch.zeros(height * width, 4)
     x = (torch.arange(over.width) + over.x - under.x) * width // under.width
     inside = (x >= 0) & (x < width)
-    for y in range(max(0, under.y - over.y), min(over.height, under.y + under.height - over.y)):
-        row = Box(0, y, over.width, y + 1)
-        alpha = strokes.opacity(row)
+    last = min(over.height, under.y + under.height - over.y)
+    for top in range(max(0, under.y - over.y), last, BAND_ROWS):
+        tick()
+        rows = Box(0, top, over.width, min(top + BAND_ROWS, last))
+        alpha = strokes.opacity(rows)
         if alpha.any():
-            paint = torch.cat([strokes.picture(row) * alpha, alpha])[:, 0, inside]  # 4 n
-            sums[(y + over.y - under.y) * height // under.height].index_add_(0, x[inside], paint.T)
-    colours, share = torch.split(sums.permute(2, 0, 1), [3, 1])
+            paint = torch.cat([strokes.picture(rows) * alpha, alpha])[:, :, inside]  # 4 h n
+            y = (torch.arange(rows.y0, rows.y1) + over.y - under.y) * height // under.height
+            places = y[:, None] * width + x[inside]
+            sums.index_add_(0, places.flatten(), paint.flatten(1).T)
+    colours, share = torch.split(sums.T.reshape(4, height, width), [3, 1])
     pixels = under.width * under.height / (width * height)
     return colours / share.clamp_min(1e-6), (share / pixels).clamp(0, 1)
 

@@ -117,8 +117,11 @@ class Stylize:
         made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
 
         def show(padded: Tensor) -> None:
-            so_far = self._coloured(padded[..., :height, :width].cpu(), chroma)
-            task.show(torch.lerp(photo, so_far.clamp(0, 1), self.strength / 100))
+            def so_far() -> Tensor:
+                painting = self._coloured(padded[..., :height, :width].cpu(), chroma)
+                return torch.lerp(photo, painting.clamp(0, 1), self.strength / 100)
+
+            task.show(so_far)
 
         if self.refine:
             show(made)

@@ -33,8 +33,8 @@ class Task:
     """One run of an operation. layers[0] is the one to work on.
 
     allocate(name, size, content): memory for a result, filled with content where there is any.
-    progress(fraction, stage): tells the user; raises where the user has cancelled. show(picture): what
-    there is so far of layers[0], (3, h, w), 0..1, of any size, for the user to see.
+    progress(fraction, stage): tells the user; raises where the user has cancelled. show(make): now
+    and then calls make() for what there is so far of layers[0], (3, h, w), 0..1, of any size.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Task:
         device: Device,
         allocate: Callable[[str, int, Buffer | None], memoryview],
         progress: Callable[[float, str], None],
-        show: Callable[[Tensor], None] = lambda picture: None,
+        show: Callable[[Callable[[], Tensor]], None] = lambda picture: None,
     ) -> None:
         self.layers = layers
         self.selection = selection
@@ -98,9 +98,9 @@ class Task:
         target.native[..., -1] = mask * np.uint8(255)
 
     def view(self, values: Tensor, name: str) -> None:
-        """A result of its own size, at (0, 0). values: (1, H, W) or (4, H, W), grey or RGBA, 0..1."""
+        """A result of its own size, at (0, 0). values: (C, H, W), grey, RGB or RGBA, 0..1."""
         channels, height, width = values.shape
-        shape = LayerShape(width, height, PixelFormat("G" if channels == 1 else "RGBA"), name)
+        shape = LayerShape(width, height, PixelFormat({1: "G", 3: "RGB", 4: "RGBA"}[channels]), name)
         self._result(shape).native[...] = (values * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
     def _blank(self, format: PixelFormat, name: str, place: Place) -> Canvas:
