@@ -2,7 +2,8 @@
 
     python benchmarks/colour.py --data DIR [--limit N]
 
-DIR holds testsets/kodak24. Needs the extra 'dev'. Prints Markdown for docs/benchmarks.md.
+DIR holds testsets/kodak24 and photos-val, photos of the kind that was trained on. Needs the extra 'dev'.
+Prints Markdown for docs/benchmarks.md.
 """
 
 import argparse
@@ -21,10 +22,12 @@ from torch.nn.functional import interpolate
 
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
+from calotype.train import data as training
 from calotype.train import hints
 
 SIDE_PX = 256
 POINTS = (5, 20, 100)
+HELD_OUT = 24
 LARGE = (4000, 6000)
 
 
@@ -86,7 +89,7 @@ def _palette(clean: Floats, rng: np.random.Generator) -> list[str]:
     return ["#" + "".join(f"{round(255 * float(v)):02x}" for v in centre) for centre in centres]
 
 
-def quality(paths: list[Path]) -> None:
+def quality(name: str, paths: list[Path]) -> None:
     decibels: dict[str, list[float]] = {}
     vivid: dict[str, list[float]] = {}
     for seed, path in enumerate(paths):
@@ -95,9 +98,8 @@ def quality(paths: list[Path]) -> None:
             decibels.setdefault(name, []).append(psnr(batched(made), batched(clean)))
             ratio = colourfulness(batched(made)) / colourfulness(batched(clean))
             vivid.setdefault(name, []).append(ratio)
-    print("## Colours\n")
     print(
-        f"Kodak24, {len(paths)} photos at {SIDE_PX} x {SIDE_PX} px, made grey (BT.709 luma), in "
+        f"\n{name}, {len(paths)} photos at {SIDE_PX} x {SIDE_PX} px, made grey (BT.709 luma), in "
         f"{precision()}. Points are 5 x 5 px with the photo's mean colour there, at random places, the same "
         "for both. PSNR of RGB, the mean over the photos; colourfulness (Hasler and Suesstrunk 2003) beside "
         "the photo's own, the median.\n"
@@ -122,12 +124,16 @@ def speed() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds testsets/")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="the folder that holds testsets/ and photos-val/"
+    )
     parser.add_argument("--limit", type=int, help="photos; otherwise all")
     options = parser.parse_args()
     print("# Colour\n")
     print(header(f"{torch.get_num_threads()} of torch", "torch", "scipy", "numpy"))
-    quality(of(options.data, "kodak24", options.limit))
+    quality("Kodak24", of(options.data, "kodak24", options.limit))
+    held_out = training.photos(options.data / "photos-val", SIDE_PX)
+    quality("Held-out photos", held_out[: options.limit or HELD_OUT])
     speed()
 
 

@@ -178,6 +178,29 @@ def test_both_tasks_are_learnt_together(tmp_path: Path) -> None:
     assert len({len(row) for row in sheet}) == 1
 
 
+@pytest.mark.parametrize(
+    ("losses", "judged"),
+    [({"content": 0, "style": 0}, {"psnr_automatic"}), ({"colour": 0, "histogram": 0}, {"content", "style"})],
+)
+def test_only_what_is_learnt_is_judged(tmp_path: Path, losses: dict[str, float], judged: set[str]) -> None:
+    folder = photo_folder(tmp_path)
+    recipe = DualRecipe(styles=folder, **losses)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        figures = recipe.evaluate(recipe.network().eval(), folder)
+    assert judged <= figures.keys()
+    assert len(figures.keys() & {"psnr_automatic", "style"}) == 1
+
+
+def test_colours_depend_on_what_the_encoder_of_likeness_sees() -> None:
+    network, (luma, _) = restless(), chroma.split(photo())
+    given = *(part[None] for part in hints.none(*luma.shape[2:])), hints.NO_PALETTE[None]
+    seen = network.colour(luma, *given)
+    with torch.no_grad():
+        for sight in network.encoder.sight:
+            sight.weight.zero_()
+    assert not torch.equal(seen, network.colour(luma, *given))
+
+
 def test_styles_need_paintings(tmp_path: Path) -> None:
     with pytest.raises(CalotypeError, match="--styles"):
         DualRecipe().samples(photo_folder(tmp_path), 0)

@@ -12,7 +12,7 @@ from skimage import data as photos
 from skimage import transform
 
 from calotype.train import data, fingerprints, split
-from calotype.train.data import Crops, Mixture
+from calotype.train.data import Crops, Mixture, crop
 from calotype.train.fingerprints import ALIKE_BITS, Fingerprint, fingerprint, of_tests, pairs
 from calotype_wire.errors import CalotypeError
 from conftest import noise
@@ -190,3 +190,15 @@ def test_folders_without_usable_photos_are_explained(tmp_path: Path) -> None:
 def test_a_mixture_takes_every_so_many_from_the_second() -> None:
     mixed = Mixture([f"a{i}" for i in range(8)], [f"b{i}" for i in range(8)], every=4)  # type: ignore[arg-type]
     assert [mixed[i] for i in range(8)] == ["a0", "a1", "a2", "b3", "a4", "a5", "a6", "b7"]
+
+
+def test_a_crop_may_be_a_larger_part_reduced_as_far_as_the_photo_reaches() -> None:
+    ramp = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 100, axis=0).repeat(3, axis=2)
+    spans = set()
+    for seed in range(60):
+        part = crop(ramp, 50, np.random.default_rng(seed), scale_min=0.25)
+        assert part.shape == (50, 50, 3)
+        spans.add(round(float(np.ptp(part)) * 255))
+    assert min(spans) in range(47, 52)  # as it is
+    assert max(spans) in range(95, 101)  # all of the shorter side, not 200
+    assert len(spans) > 10

@@ -28,6 +28,10 @@ def photo(path: Path, side_px: int) -> Path:
     return path
 
 
+DIALOG = (60, 85, 1040, 670)
+"""Where dialogs with a preview come up."""
+
+
 def keep(screen: Screen, name: str, box: tuple[int, int, int, int], scale: float = 1) -> None:
     screen.picture(name)
     taken = Image.open(PROJECT / f"build/screenshots/gimp-{name}.png").convert("RGB").crop(box)
@@ -48,8 +52,8 @@ def take(screen: Screen) -> None:
     keep(screen, "menu", (400, 20, 840, 680))
     screen.key("Return")
     screen.window("^Restore$")
-    time.sleep(1)
-    keep(screen, "dialog", (190, 60, 850, 700))
+    time.sleep(10)  # the preview
+    keep(screen, "dialog", DIALOG)
     screen.tell(f"{image}.scale(3000, 3000); Gimp.displays_flush()")  # large enough to be watched
     screen.key("Return")
     screen.wait(lambda: not screen.shows("^Restore$"))
@@ -88,8 +92,10 @@ def take_styled(screen: Screen) -> None:
     )
     screen.filter("Stylize")
     screen.window("^Stylize$")
-    time.sleep(1)
-    keep(screen, "stylize", (190, 30, 850, 740))
+    time.sleep(25)  # the preview, in all of its steps
+    drag = ("mousemove", "279", "338", "mousedown", "1", "sleep", "0.2", "mousemove", "180", "338")
+    screen.x("xdotool", *drag, "sleep", "0.2", "mouseup", "1")  # its line, into what is selected
+    keep(screen, "stylize", DIALOG)
     screen.key("Return")
     screen.wait(lambda: screen.ask(f"len({image}.get_layers())") == 2, 300)
     screen.tell(f"Gimp.Selection.none({image}); Gimp.displays_flush()")

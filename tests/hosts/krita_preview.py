@@ -130,6 +130,8 @@ def scenario_a_photo_is_painted_in_the_preview_while_the_slider_moves():
         yield
         pictures.append(_pixel(pane.view.after[-1], 0.5, 0.2))
     yield _settled(pane)
+    docker.form.fields["strength"].set_value(100.0)
+    yield _settled(pane)
     assert len(set(pictures)) > 1 or pictures[0] != _pixel(pane.view.after[-1], 0.5, 0.2)
     QTest.mousePress(pane.view, Qt.LeftButton, Qt.NoModifier, pane.view.rect().center())
     QTest.mouseRelease(pane.view, Qt.LeftButton, Qt.NoModifier, pane.view.rect().center())

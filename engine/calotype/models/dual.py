@@ -129,12 +129,16 @@ class Encoder(nn.Module):
         first, second, third, deep = WIDTHS
         self.stem = nn.Conv2d(16, first, 3, padding=1)
         self.levels = nn.ModuleList([_down(first, second, 2), _down(second, third, 3), _down(third, deep, 4)])
+        self.sight = nn.ModuleList(
+            nn.Conv2d(a, b, 1) for a, b in zip(encoder.WIDTHS[3:], (third, deep), strict=True)
+        )
 
     def forward(self, luma: Tensor, chroma: Tensor, known: Tensor) -> list[Tensor]:
         """Features at 1/2, 1/4, 1/8 and 1/16 of the sides."""
         features = self.shallow(luma, chroma, known)
-        for level in self.levels[1:]:
-            features.append(level(features[-1]))
+        seen = encoder.shipped(luma.device)(luma.expand(-1, 3, -1, -1))[3:]
+        for level, sight, what in zip(self.levels[1:], self.sight, seen, strict=True):
+            features.append(level(features[-1]) + sight(what))
         return features
 
     def shallow(self, luma: Tensor, chroma: Tensor, known: Tensor) -> list[Tensor]:

@@ -74,12 +74,23 @@ def fingerprint(path: Path) -> Fingerprint:
     return fingerprints.fingerprint(pixels(path))
 
 
-def crop(picture: NDArray[np.uint8], side_px: int, rng: Generator) -> NDArray[np.float32]:
-    """A random square (side, side, 3), 0..1, flipped and transposed at random."""
+def crop(
+    picture: NDArray[np.uint8], side_px: int, rng: Generator, scale_min: float = 1.0
+) -> NDArray[np.float32]:
+    """A random square (side, side, 3), 0..1, flipped and transposed at random.
+
+    scale_min: the square may be a larger part, reduced to as little as this, as far as the picture reaches.
+    """
     height, width = picture.shape[:2]
-    y = int(rng.integers(0, height - side_px + 1))
-    x = int(rng.integers(0, width - side_px + 1))
-    patch = picture[y : y + side_px, x : x + side_px]
+    part_px = side_px
+    if scale_min < 1:
+        part_px = int(rng.integers(side_px, min(height, width, round(side_px / scale_min)) + 1))
+    y = int(rng.integers(0, height - part_px + 1))
+    x = int(rng.integers(0, width - part_px + 1))
+    patch = picture[y : y + part_px, x : x + part_px]
+    if part_px != side_px:
+        reduced = Image.fromarray(patch).resize((side_px, side_px), Image.Resampling.BICUBIC)
+        patch = np.asarray(reduced)
     if rng.random() < 0.5:
         patch = patch[:, ::-1]
     if rng.random() < 0.5:
@@ -108,7 +119,12 @@ class Crops(Dataset[T]):
     """
 
     def __init__(
-        self, folder: Path, side_px: int, seed: int, make: Callable[[NDArray[np.float32], Generator], T]
+        self,
+        folder: Path,
+        side_px: int,
+        seed: int,
+        make: Callable[[NDArray[np.float32], Generator], T],
+        scale_min: float = 1.0,
     ) -> None:
         self.paths = photos(folder, side_px)
         for index in fingerprints.of_tests([fingerprint(path) for path in self.paths]):
@@ -120,11 +136,12 @@ class Crops(Dataset[T]):
         self.side_px = side_px
         self.seed = seed
         self.make = make
+        self.scale_min = scale_min
 
     def __getitem__(self, index: int) -> T:
         rng = np.random.default_rng((self.seed, index))
         path = self.paths[int(rng.integers(len(self.paths)))]
-        return self.make(crop(pixels(path), self.side_px, rng), rng)
+        return self.make(crop(pixels(path), self.side_px, rng, self.scale_min), rng)
 
 
 class Mixture(Dataset[T]):

@@ -26,9 +26,12 @@ from calotype.train import bout, data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
 from calotype_wire.errors import CalotypeError
 
-SIDE_PX = 192
+SIDE_PX = 160
 JUDGED_PX = 256
 """Side of what is trained on, and of what is judged."""
+
+SCALE_MIN = 0.45
+"""Photos are shown so much reduced at most: what is coloured is seen whole, on few pixels."""
 
 Features = list[Tensor]
 OFTEN = 0.7
@@ -46,12 +49,12 @@ class DualRecipe:
 
     styles: Path | None = None
     colour: float = 10.0
-    histogram: float = 5.0
+    histogram: float = 7.0
     content: float = 0.8
     style: float = 1.0
     adversarial: float = 0.0
     name: str = "dual"
-    batch_size: int = 8
+    batch_size: int = 16
     painted: int = 4
     learning_rate: float = 6e-4
 
@@ -99,28 +102,38 @@ class DualRecipe:
             raise CalotypeError("BAD_PARAMETER", "Say where paintings are: --styles FOLDER.")
         known = {style.painting for style in stylebook.catalogue()}
         often = [path for path in paintings if path.name in known] or paintings
-        return data.Crops(folder, SIDE_PX, seed, partial(sample, paintings=paintings, often=often))
+        make = partial(sample, paintings=paintings, often=often)
+        return data.Crops(folder, SIDE_PX, seed, make, SCALE_MIN)
 
     def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
-        """dB on the centre 256 px of 48 photos, and how colourful they are beside the truth."""
+        """Of what the recipe trains: dB on the centre 256 px of 48 photos, and how colourful they are beside
+        the truth; distances of content and style.
+        """
         assert isinstance(network, dual.Dual)
+        figures: dict[str, float] = {}
+        score = 0.0
+        if self.colour or self.histogram:
+            figures |= self._judge_colours(network, folder)
+            score += figures["psnr_automatic"] + figures["psnr_palette"] + figures["psnr_hints"]
+        if self.styles and (self.content or self.style):
+            styled = self._judge_styles(network, folder, self.styles)
+            figures |= styled
+            score -= sum(styled.values())
+        return figures | {"score": score}
+
+    def _judge_colours(self, network: dual.Dual, folder: Path) -> dict[str, float]:
         found: dict[str, list[float]] = {}
         for clean, results in trials(network, folder, 48):
             for name, result in results.items():
                 found.setdefault(f"psnr_{name}", []).append(psnr(result, clean))
             ratio = colourfulness(results["automatic"]) / max(colourfulness(clean), 0.02)
             found.setdefault("colourful", []).append(ratio)
-        figures = {name: float(np.mean(values)) for name, values in found.items()}
-        styled = self._judge_styles(network, folder)
-        gained = figures["psnr_automatic"] + figures["psnr_palette"] + figures["psnr_hints"]
-        return figures | styled | {"score": gained - sum(styled.values())}
+        return {name: float(np.mean(values)) for name, values in found.items()}
 
-    def _judge_styles(self, network: dual.Dual, folder: Path) -> dict[str, float]:
+    def _judge_styles(self, network: dual.Dual, folder: Path, styles: Path) -> dict[str, float]:
         """Content and style distance, of a photo and a painting each."""
-        if not self.styles:
-            return {}
         found = []
-        for clean, made, painting in stylised(network, folder, self.styles, 16):
+        for clean, made, painting in stylised(network, folder, styles, 16):
             judge = encoder.shipped(torch.device("cpu"))
             found.append(torch.stack(judged(*map(judge, (made, clean, painting)))))
         content, style = torch.stack(found).mean(0).tolist()
