@@ -89,7 +89,7 @@ def _palette(clean: Floats, rng: np.random.Generator) -> list[str]:
     return ["#" + "".join(f"{round(255 * float(v)):02x}" for v in centre) for centre in centres]
 
 
-def quality(name: str, paths: list[Path]) -> None:
+def quality(photos: str, paths: list[Path]) -> None:
     decibels: dict[str, list[float]] = {}
     vivid: dict[str, list[float]] = {}
     for seed, path in enumerate(paths):
@@ -99,7 +99,7 @@ def quality(name: str, paths: list[Path]) -> None:
             ratio = colourfulness(batched(made)) / colourfulness(batched(clean))
             vivid.setdefault(name, []).append(ratio)
     print(
-        f"\n{name}, {len(paths)} photos at {SIDE_PX} x {SIDE_PX} px, made grey (BT.709 luma), in "
+        f"\n{photos}, {len(paths)} of them, at {SIDE_PX} x {SIDE_PX} px, made grey (BT.709 luma), in "
         f"{precision()}. Points are 5 x 5 px with the photo's mean colour there, at random places, the same "
         "for both. PSNR of RGB, the mean over the photos; colourfulness (Hasler and Suesstrunk 2003) beside "
         "the photo's own, the median.\n"
