@@ -18,7 +18,7 @@ last one took. So a slider in motion always shows something.
 
 
 class LivePreview:
-    """before: the view, RGBA; None until it is there. after: what is shown over it, lowest first.
+    """before: the view, RGB or RGBA; None until it is there. after: what is shown over it, lowest first.
 
     sentence: what is wrong, for the user; otherwise empty.
     """
@@ -164,6 +164,12 @@ class LivePreview:
         if self._effect is not None:
             self._session.cancel(self._effect)
             self._effect = None
+
+
+def moved(part: Tuple[float, float], by: Tuple[float, float], size: Tuple[int, int]) -> Tuple[float, float]:
+    """The middle of what is seen, in per cent, when the picture was dragged by so many pixels of size."""
+    x, y = (min(100.0, max(0.0, old - 100 * d / n)) for old, d, n in zip(part, by, size))  # noqa: B905 Python 3.8
+    return x, y
 
 
 def _alike(layer: Layer, before: Layer) -> bool:

@@ -182,6 +182,11 @@ class Operation:
                 )
         return {p.name: p.check(values.get(p.name, p.default)) for p in self.parameters}
 
+    def alone(self, values: Mapping[str, Any]) -> List[int]:
+        """Of checked values: the other layers that are pictures of their own, by their places among all."""
+        kinds = [p for p in self.parameters if isinstance(p, OtherLayer) and p.any_size]
+        return [values[kind.name] for kind in kinds if values[kind.name]]
+
     def to_wire(self) -> Dict[str, Any]:
         parameters = [parameter.to_wire() for parameter in self.parameters]
         wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}

@@ -8,10 +8,9 @@ import form
 import pixels
 from gi.repository import Gdk, GdkPixbuf, Gimp, GLib, Gtk
 
-from calotype_wire import params
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
-from calotype_wire.live import LivePreview
+from calotype_wire.live import LivePreview, moved
 from calotype_wire.params import Operation
 from calotype_wire.protocol import Layer
 from calotype_wire.session import Session
@@ -33,7 +32,7 @@ SMOOTH = GdkPixbuf.InterpType.BILINEAR
 
 
 class Pane:
-    """widget: for the dialog. on: whether the user wants to see it."""
+    """widget: for the dialog."""
 
     def __init__(
         self,
@@ -111,12 +110,7 @@ class Pane:
         layers = [source.layer, *(pixels.whole(other) for other in others)]
         self._size = source.layer.width, source.layer.height
         request = Request(self._operation.name, layers, checked, source.selection)
-        self.live.look(request, self._alone(checked), part)
-
-    def _alone(self, checked: dict[str, Any]) -> list[int]:
-        """The other layers that are pictures of their own."""
-        kinds = [p for p in self._operation.parameters if isinstance(p, params.OtherLayer) and p.any_size]
-        return [checked[kind.name] for kind in kinds if checked[kind.name]]
+        self.live.look(request, self._operation.alone(checked), part)
 
     def _arranged(self) -> Gtk.Box:
         ticks = Gtk.Box(spacing=12)
@@ -179,12 +173,8 @@ class Pane:
     def _release(self, area: Gtk.Widget, event: Gdk.EventButton) -> bool:
         if self._pressed is not None and self.live.before is not None:
             scale = self.live.before.width / self._place.width
-            moved = (event.x - self._pressed[0]) * scale, (event.y - self._pressed[1]) * scale
-            x, y = (
-                min(100.0, max(0.0, old - 100 * by / size))
-                for old, by, size in zip(self._part, moved, self._size, strict=True)
-            )
-            self._part = x, y
+            by = (event.x - self._pressed[0]) * scale, (event.y - self._pressed[1]) * scale
+            self._part = moved(self._part, by, self._size)
             self.look()
         return True
 

@@ -16,6 +16,7 @@ from calotype_krita.qt import QtCore, QtGui, QtWidgets
 from calotype_krita.studio import key_of, studio
 from calotype_wire import params
 from calotype_wire.errors import CalotypeError
+from calotype_wire.live import moved
 from calotype_wire.protocol import Layer
 
 LOOK_MS = 1000
@@ -121,8 +122,7 @@ class PreviewPane(QtWidgets.QWidget):
         self._glanced: Any = None  # what the timer saw last
         self._asked: Any = None
         self._looking = False
-        self._part = [50.0, 50.0]
-        self._size = 1, 1
+        self._part, self._size = (50.0, 50.0), (1, 1)
         self.tick, self.actual = QtWidgets.QCheckBox("Preview"), QtWidgets.QCheckBox("Actual pixels")
         self.actual.setToolTip("Show a part in its own pixels; drag it to see another one.")
         self.sentence = QtWidgets.QLabel()
@@ -177,7 +177,7 @@ class PreviewPane(QtWidgets.QWidget):
         operation, values = shown
         before, self._scene = self._scene, None
         nodes, checked = studios.chosen(document, operation, values)
-        part = (self._part[0], self._part[1]) if self.actual.isChecked() else None
+        part = self._part if self.actual.isChecked() else None
         scene = (*_glance(document, nodes), operation.whole, part)
         self._scene = before
         asked = operation.name, checked
@@ -199,7 +199,7 @@ class PreviewPane(QtWidgets.QWidget):
         finally:
             document.unlock()
         self._size = request.layers[0].width, request.layers[0].height
-        self.live.look(request, _alone(operation, checked), part)
+        self.live.look(request, operation.alone(checked), part)
 
     def _switch(self, on: bool) -> None:
         for widget in (self.actual, self.view):
@@ -218,8 +218,7 @@ class PreviewPane(QtWidgets.QWidget):
             self._look(patient=True)
 
     def _pan(self, right: float, down: float) -> None:
-        moved = right / self._size[0], down / self._size[1]
-        self._part = [min(100.0, max(0.0, old - 100 * by)) for old, by in zip(self._part, moved)]  # noqa: B905
+        self._part = moved(self._part, (right, down), self._size)
         self.look()
 
     def _draw(self) -> None:
@@ -254,9 +253,3 @@ def _bytes(image: Any) -> bytes:
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
     return bytes(bits)
-
-
-def _alone(operation: params.Operation, checked: dict[str, Any]) -> list[int]:
-    """The other layers that are pictures of their own."""
-    kinds = [p for p in operation.parameters if isinstance(p, params.OtherLayer) and p.any_size]
-    return [checked[p.name] for p in kinds if checked[p.name]]

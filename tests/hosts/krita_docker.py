@@ -55,10 +55,7 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
 
 def photo_and_docker():
     """The photo as a document, and the docker with the filter that has most parameters."""
-    document = app.openDocument(PHOTO)
-    app.activeWindow().addView(document)
-    document.setBatchmode(True)
-    document.waitForDone()
+    document = photo_opened()
     docker = docker_of(app.activeWindow())
     docker.setVisible(True)
     docker.raise_()

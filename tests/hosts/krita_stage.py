@@ -65,6 +65,15 @@ def opened(model="RGBA", depth="U8", profile="sRGB-elle-V2-srgbtrc.icc", pixels=
     return document, photo
 
 
+def photo_opened():
+    """The bundled photo as a document in a window of its own."""
+    document = app.openDocument(PHOTO)
+    app.activeWindow().addView(document)
+    document.setBatchmode(True)
+    document.waitForDone()
+    return document
+
+
 def settled(document, node):
     """Krita knows documents and nodes a few events after they were added, and activates them later still."""
     ticks = itertools.count()
