@@ -39,6 +39,9 @@ class LivePreview:
         self._took_s = 0.0
         self._showed = False  # something of the effect under way
         self._wanted: Optional[Tuple[str, Mapping[str, Any]]] = None
+        self._scene: Any = None  # that the layers are of
+        self._glanced: Any = None
+        self._asked: Any = None
 
     @property
     def sees(self) -> bool:
@@ -49,6 +52,28 @@ class LivePreview:
     def busy(self) -> bool:
         """Whether what is shown will change."""
         return bool(self._view or self._effect or self._wanted)
+
+    def due(self, scene: Any, operation: str, values: Mapping[str, Any], patient: bool = False) -> bool:
+        """Whether the layers must be read now, for look(). Where they are as they were, shows the values.
+
+        scene: something else as soon as the layers look different. patient: wait until they look the same
+        twice.
+        """
+        asked = operation, values
+        if scene == self._scene and (self.sees or asked == self._asked):
+            if asked != self._asked:
+                self._asked = asked
+                self.show(*asked)
+            return False
+        if patient and scene != self._glanced:
+            self._glanced = scene
+            return False
+        self._scene, self._asked = scene, asked
+        return True
+
+    def forget(self) -> None:
+        """The layers are due, however they look."""
+        self._scene = self._asked = None
 
     def look(
         self, request: Request, alone: Sequence[int] = (), part: Optional[Tuple[float, float]] = None
@@ -101,13 +126,17 @@ class LivePreview:
 
     def stop(self) -> None:
         """And forget the picture."""
+        self._clear()
+        self.forget()
+
+    def _clear(self) -> None:
         self.stop_working()
         self._layers, self._selection = [], None
         self.before, self.after, self.sentence = None, [], ""
 
     def fail(self, sentence: str) -> None:
         """There is nothing to show, and why."""
-        self.stop()
+        self._clear()
         self.sentence = sentence
         self._changed()
 

@@ -45,9 +45,6 @@ class Pane:
         self.live = LivePreview(session, self._draw)
         self._operation, self._config, self._session = operation, config, session
         self._image, self._layer = image, layer
-        self._scene: Any = None  # what the live preview has a picture of
-        self._glanced: Any = None  # what the timer saw last
-        self._asked: Any = None
         self._part, self._size = (50.0, 50.0), (1, 1)
         self._split, self._place = 0.5, pixels.Box(0, 0, 1, 1)
         self._pressed: tuple[float, float] | None = None
@@ -89,23 +86,18 @@ class Pane:
             self.live.fail(f"Calotype made a mistake ({type(error).__name__}). Please report it.")
 
     def _look(self, patient: bool) -> None:
-        before, self._scene = self._scene, None
-        pixels.check_there(self._layer)
-        values, others = form.values(self._operation, self._config)
-        checked = self._operation.check(values)
-        layer = pixels.target(self._layer, others)
         part = self._part if self._actual.get_active() else None
-        scene = (_glance(self._image, [layer, *others]), part)
-        self._scene = before
-        if scene == self._scene and (self.live.sees or checked == self._asked):
-            if checked != self._asked:
-                self._asked = checked
-                self.live.show(self._operation.name, checked)
+        try:
+            pixels.check_there(self._layer)
+            values, others = form.values(self._operation, self._config)
+            checked = self._operation.check(values)
+            layer = pixels.target(self._layer, others)
+            scene = (_glance(self._image, [layer, *others]), part)
+        except CalotypeError:
+            self.live.forget()
+            raise
+        if not self.live.due(scene, self._operation.name, checked, patient):
             return
-        if patient and scene != self._glanced:
-            self._glanced = scene
-            return
-        self._scene, self._asked = scene, checked
         source = pixels.source(self._image, layer, self._operation.whole)
         layers = [source.layer, *(pixels.whole(other) for other in others)]
         self._size = source.layer.width, source.layer.height
@@ -135,7 +127,6 @@ class Pane:
             self.look()
         else:
             self.live.stop()
-            self._scene = None
             self._draw()
 
     def _draw(self) -> None:

@@ -118,9 +118,7 @@ class PreviewPane(QtWidgets.QWidget):
         self.live = studio().preview(self._draw)
         self.view = SplitView()
         self._shown = shown
-        self._scene: Any = None  # what the live preview has a picture of
-        self._glanced: Any = None  # what the timer saw last
-        self._asked: Any = None
+        self._key = ""  # of the document that is seen
         self._looking = False
         self._part, self._size = (50.0, 50.0), (1, 1)
         self.tick, self.actual = QtWidgets.QCheckBox("Preview"), QtWidgets.QCheckBox("Actual pixels")
@@ -155,7 +153,7 @@ class PreviewPane(QtWidgets.QWidget):
         if self._looking or document is None or not self.tick.isChecked() or not self.isVisible():
             return
         if key_of(document) in studio().jobs:
-            self._asked = None
+            self.live.forget()
             return  # what there is of its result is shown
         self._looking = True  # Krita runs its loop, and so our timer, inside of some of its calls
         try:
@@ -175,25 +173,21 @@ class PreviewPane(QtWidgets.QWidget):
         if shown is None:
             return
         operation, values = shown
-        before, self._scene = self._scene, None
-        nodes, checked = studios.chosen(document, operation, values)
+        if self._key != key_of(document):
+            self._key = key_of(document)
+            self.live.stop()
         part = self._part if self.actual.isChecked() else None
-        scene = (*_glance(document, nodes), operation.whole, part)
-        self._scene = before
-        asked = operation.name, checked
-        if scene == self._scene and (self.live.sees or asked == self._asked):
-            if asked != self._asked:
-                self._asked = asked
-                self.live.show(*asked)
-            return
-        if patient and scene != self._glanced:
-            self._glanced = scene
+        try:
+            nodes, checked = studios.chosen(document, operation, values)
+            scene = (_glance(document, nodes), operation.whole, part)
+        except CalotypeError:
+            self.live.forget()
+            raise
+        if not self.live.due(scene, operation.name, checked, patient):
             return
         if not document.tryBarrierLock():
+            self.live.forget()
             return  # a stroke is being painted, and must not be ended by us
-        if self._scene and self._scene[0] != scene[0]:
-            self.live.stop()  # another document
-        self._scene, self._asked = scene, asked
         try:
             _, request = studios.read(document, operation, values)
         finally:
@@ -210,7 +204,6 @@ class PreviewPane(QtWidgets.QWidget):
         else:
             self._timer.stop()
             self.live.stop()
-            self._scene = None
         self._draw()
 
     def _look_again(self) -> None:
@@ -228,7 +221,7 @@ class PreviewPane(QtWidgets.QWidget):
 
     def _draw_so_far(self, key: str, picture: Layer) -> None:
         """Of the document's own job."""
-        if self.tick.isChecked() and self._scene and self._scene[0] == key and not self.actual.isChecked():
+        if self.tick.isChecked() and self._key == key and self.live.before and not self.actual.isChecked():
             self.view.show_pictures(self.live.before, [picture])
 
 
@@ -244,7 +237,7 @@ def _glance(document: Any, others: Sequence[Any]) -> tuple[Any, ...]:
     if live is not None:
         box = live.x(), live.y(), live.width(), live.height()
         selected = box, zlib.crc32(live.pixelData(*box))
-    return key_of(document), tuple(found), selected
+    return tuple(found), selected
 
 
 def _bytes(image: Any) -> bytes:
