@@ -9,17 +9,18 @@ import pytest
 ENGINE = Path(__file__).parents[1] / "engine"
 
 LEVELS = [
-    {"cli", "__main__", "demo", "serve", "make_styles"},
+    {"cli", "__main__", "demo", "serve", "make_styles", "styles_command"},
     {"server"},
     {"jobs"},
-    {"submission", "workers", "scheduler", "frontend", "catalogue"},
+    {"submission", "workers", "scheduler", "frontend", "catalogue", "styledesk"},
     {"worker"},
     {"ops"},
     {"community"},
     {"train"},
     {"models"},
     {"image"},
-    {"version", "segments", "stylebook"},
+    {"portfolio"},
+    {"version", "segments", "stylebook", "names"},
 ]
 """Packages and modules of calotype, highest first. Each may import its own level and what lies below."""
 
@@ -110,6 +111,9 @@ SERVER_SIDE = [
     "submission.py",
     "segments.py",
     "catalogue.py",
+    "styledesk.py",
+    "portfolio/stylefile.py",
+    "portfolio/shelf.py",
 ]
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from calotype import catalogue
+from calotype import styles_command as styles
 from calotype.community import command as models
+from calotype.portfolio import shelf
 from calotype.train import command as train
 from calotype.version import VERSION
-from calotype_wire import launch, params
+from calotype_wire import launch, params, protocol
 from calotype_wire.client import Client, Failed, Progress, Request, Result
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
-ENGINE_COMMANDS = ("serve", "stop", "models")
+ENGINE_COMMANDS = ("serve", "stop", "models", "styles")
 """Commands that start in a blink: they need no catalogue, so no torch."""
 
 
@@ -70,6 +72,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 
     train.add(commands)
     models.add(commands)
+    styles.add(commands)
     return parser
 
 
@@ -91,8 +94,11 @@ def _add_operation(commands: Any, operation: params.Operation) -> None:
     command = commands.add_parser(
         operation.name.replace("_", "-"), help=operation.help, description=operation.help
     )
-    command.add_argument("input", type=Path, help="a JPEG, PNG, TIFF or WebP picture")
-    command.add_argument("output", type=Path, help="the new picture; its suffix chooses the format")
+    if operation.background:
+        command.add_argument("inputs", type=Path, nargs="*", metavar="PICTURE", help="or a folder of them")
+    else:
+        command.add_argument("input", type=Path, help="a JPEG, PNG, TIFF or WebP picture")
+        command.add_argument("output", type=Path, help="the new picture; its suffix chooses the format")
     command.add_argument(
         "--selection", type=Path, help="a grey picture of the same size: white is changed, black is not"
     )
@@ -101,12 +107,14 @@ def _add_operation(commands: Any, operation: params.Operation) -> None:
         _add_parameter(command, parameter)
     for name, help in operation.extra:
         command.add_argument("--" + name.replace("_", "-"), dest=name, type=Path, metavar="FILE", help=help)
-    command.set_defaults(command=_run, operation=operation)
+    command.set_defaults(command=_learn if operation.background else _run, operation=operation)
 
 
 def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter) -> None:
     flag = "--" + parameter.name.replace("_", "-")
     help = parameter.help
+    if isinstance(parameter, params.Pictures):
+        return  # those that are named
     if isinstance(parameter, params.Number):
         help += f" {parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip() + "."
         if parameter.default is not None:
@@ -137,21 +145,12 @@ def _run(options: argparse.Namespace) -> None:
     from calotype.image import files
 
     operation: params.Operation = options.operation
-    values = {p.name: getattr(options, p.name) for p in operation.parameters}
-    given = {name: value for name, value in values.items() if value is not None}
     extra = [path for name, _ in operation.extra if (path := getattr(options, name))]
     for target in (options.output, *extra):
         files.check_target(target)
     document = files.read(options.input)
     layers = [document.layer]
-    for parameter in operation.parameters:
-        if isinstance(parameter, params.OtherLayer) and parameter.name in given:
-            other = files.read(given[parameter.name]).layer
-            if not parameter.any_size:
-                _check_size(given[parameter.name], other, document.layer)
-            given[parameter.name] = len(layers)
-            layers.append(other)
-    operation.check(given)
+    given = _given(options, layers)
     if document.note:
         print(document.note, file=sys.stderr)
     selection = _selection(options.selection, document.layer) if options.selection else None
@@ -165,6 +164,59 @@ def _run(options: argparse.Namespace) -> None:
         print(json.dumps({"output": str(options.output), **result.facts}))
         return
     print(f"{str(options.output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
+    for sentence in result.facts.get("report", []):
+        print(sentence)
+
+
+def _given(options: argparse.Namespace, layers: list[Layer]) -> dict[str, Any]:
+    """The parameters that were given; pictures among them are added to layers, of which there is one."""
+    from calotype.image import files
+
+    operation: params.Operation = options.operation
+    values = {p.name: getattr(options, p.name, None) for p in operation.parameters}
+    given = {name: value for name, value in values.items() if value is not None}
+    for parameter in operation.parameters:
+        if isinstance(parameter, params.OtherLayer) and parameter.name in given:
+            other = files.read(given[parameter.name]).layer
+            if not parameter.any_size:
+                _check_size(given[parameter.name], other, layers[0])
+            given[parameter.name] = len(layers)
+            layers.append(other)
+    operation.check(given)
+    return given
+
+
+def _learn(options: argparse.Namespace) -> None:
+    """Pictures that are learnt from go as layers; a folder is read by the engine."""
+    from calotype.image import files
+
+    folders = [path for path in options.inputs if path.is_dir()]
+    pictures = [path for path in options.inputs if path not in folders]
+    if folders:
+        if len(folders) > 1 or options.more:
+            raise CalotypeError("BAD_PARAMETER", "Name one folder, and pictures beside it.")
+        options.more = os.path.abspath(folders[0])
+    if len(pictures) > protocol.LAYERS_MAX - 2:
+        raise CalotypeError(
+            "BAD_PARAMETER", "These are too many pictures. Put them into a folder, and name it."
+        )
+    layers = [replace(files.read(path).layer, name=path.stem) for path in pictures]
+    if not layers and (options.selection or options.exclude_layer):
+        raise CalotypeError(
+            "BAD_PARAMETER", "A selection, or what is left out, belongs to a picture: name one."
+        )
+    first, others = layers[:1], layers[1:]
+    given = _given(options, first)
+    selection = _selection(options.selection, layers[0]) if options.selection else None
+    request = Request(options.operation.name, [*first, *others], given, selection, priority="batch")
+    try:
+        result = run(request, options.json)
+    except KeyboardInterrupt:
+        print("Paused: 'calotype styles list' says how to go on, or how to discard it.", file=sys.stderr)
+        raise
+    if options.json:
+        print(json.dumps(result.facts))
+        return
     for sentence in result.facts.get("report", []):
         print(sentence)
 
@@ -211,7 +263,7 @@ def run(request: Request, quiet: bool) -> Result:
 
 def _cancel_all(client: Client) -> None:
     for job in client.jobs:
-        client.cancel(job)
+        client.cancel(job, pause=True)
     for _ in range(40):
         client.wait(0.05)
         client.pump()
@@ -238,12 +290,15 @@ def _markdown(operations: list[params.Operation]) -> str:
     for operation in operations:
         command = operation.name.replace("_", "-")
         lines += ["", f"## {operation.label}", "", operation.help, ""]
-        lines += [f"`calotype {command} IN OUT [--selection MASK] ...`", ""]
+        files = "PICTURE..." if operation.background else "IN OUT"
+        lines += [f"`calotype {command} {files} [--selection MASK] ...`", ""]
         lines += ["| parameter | | values | default |", "|---|---|---|---|"]
         for parameter in operation.parameters:
             default = "automatic" if parameter.default is None else f"{parameter.default}"
-            flag = parameter.name.replace("_", "-")
-            lines.append(f"| `--{flag}` | {parameter.help} | {_values(parameter)} | {default} |")
+            flag = f"`--{parameter.name.replace('_', '-')}`"
+            if isinstance(parameter, params.Pictures):
+                flag = f"{parameter.label} (editors)"
+            lines.append(f"| {flag} | {parameter.help} | {_values(parameter)} | {default} |")
         for name, help in operation.extra:
             flag = name.replace("_", "-")
             lines.append(f"| `--{flag}` | {help[0].upper()}{help[1:]} (command line). | file | not written |")
@@ -253,6 +308,9 @@ def _markdown(operations: list[params.Operation]) -> str:
 def _values(parameter: params.Parameter) -> str:
     if isinstance(parameter, params.Number):
         return f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip()
+    if isinstance(parameter, params.Style):
+        own = set(shelf.own_names())
+        return ", ".join([*(value for value, _ in parameter.choices if value not in own), "your own"])
     if isinstance(parameter, params.Choice):
         return ", ".join(value for value, _ in parameter.choices)
     return parameter.kind

@@ -10,12 +10,12 @@ from PIL import Image
 
 from calotype import cli
 from calotype.image import files
+from calotype.image.face import PHOTO as PHOTO
 from calotype.image.metrics import psnr, ssim
 from calotype.train import ageing, data, degradations
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
 
-PHOTO = Path(__file__).parent / "photos" / "astronaut.png"
 SEED = 1840  # the calotype's year
 
 

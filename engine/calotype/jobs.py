@@ -20,7 +20,9 @@ UPLOADS_MAX = 256
 """Layers under way: each holds a file open."""
 
 
-def cancelled() -> CalotypeError:
+def cancelled(job: Job | None = None) -> CalotypeError:
+    if job is not None and job.paused:
+        return CalotypeError("PAUSED", "Paused. What it has learnt is kept: it can go on at any time.")
     return CalotypeError("CANCELLED", "Cancelled.")
 
 
@@ -39,9 +41,14 @@ class Jobs:
     def active(self) -> list[Job]:
         return self._scheduler.active()
 
-    def waiting(self) -> bool:
-        """Whether any is uploaded and has no worker yet."""
-        return bool(self._scheduler.waiting())
+    def waiting(self, background: bool) -> bool:
+        """Whether any of that kind is uploaded and has no worker yet."""
+        return self._scheduler.waiting(background)
+
+    @property
+    def foreground(self) -> bool:
+        """Whether there is any that is not of the background."""
+        return any(job.priority != protocol.BACKGROUND for job in self._scheduler)
 
     # ---- editors
 
@@ -69,6 +76,8 @@ class Jobs:
         for superseded in older:
             self._cancel(superseded)
         self._front.send(client, {"type": "accepted", "job": job.id})
+        if not shapes:
+            self._start(job)
 
     def _make_room(self, job: Job, shapes: list[LayerShape]) -> None:
         folders = self._store.folders(str(job.serial))
@@ -98,28 +107,33 @@ class Jobs:
             return
         job.missing_bytes -= len(payload)
         job.touched_at = time.monotonic()
+        self._start(job)
+
+    def _start(self, job: Job) -> None:
+        """As soon as all of it has come."""
         if job.missing_bytes == 0:
             job.close_uploads()
             self._scheduler.enqueue(job)
             self.dispatch()
 
-    def cancel(self, client: bytes, name: str) -> bool:
+    def cancel(self, client: bytes, name: str, pause: bool) -> bool:
         """False where there is no such job."""
         job = self._scheduler.get(client, name)
         if job is not None:
-            self._cancel(job)
+            self._cancel(job, pause)
         return job is not None
 
-    def _cancel(self, job: Job) -> None:
+    def _cancel(self, job: Job, pause: bool = False) -> None:
         if job.state == "done":
             return  # the answer is under way
         if job.state != "running":
             self.end(job, cancelled())
             return
+        job.paused = pause and job.priority == protocol.BACKGROUND
         job.cancelled_at = job.cancelled_at or time.monotonic()
         worker = self._pool.running(job.serial)
         if worker is not None:
-            worker.cancel()
+            worker.cancel(job.paused)
 
     def fetch(self, client: bytes, header: Header) -> None:
         job = self._scheduler.get(client, get_id(header))
@@ -142,7 +156,7 @@ class Jobs:
         """Nobody waits for this client's jobs any longer."""
         for job in self._scheduler.of(client):
             if job.state == "running":
-                self._cancel(job)
+                self._cancel(job, pause=True)
             else:
                 self._forget(job)
 
@@ -151,13 +165,13 @@ class Jobs:
     def dispatch(self) -> None:
         """Give waiting jobs to idle workers."""
         for worker in self._pool.idle():
-            job = self._scheduler.next()
-            if job is None:
-                return
-            job.began_at = time.monotonic()
-            worker.run(job.serial, job.fields)
-        if self._scheduler.waiting() and not self._pool.broken:
-            self._pool.start_one()
+            job = self._scheduler.next(worker.background)
+            if job is not None:
+                job.began_at = time.monotonic()
+                worker.run(job.serial, job.fields)
+        for background in (False, True):
+            if self._scheduler.waiting(background) and not self._pool.broken:
+                self._pool.start_one(background)
 
     def from_worker(self, worker: Worker, header: Header, picture: memoryview | None = None) -> None:
         """How far worker is with its job, what it has so far, or how the job ended."""
@@ -185,13 +199,15 @@ class Jobs:
         job.progressed_at = now
         fraction = header["fraction"]
         message = {"type": "progress", "job": job.id, "fraction": fraction, "stage": header["stage"]}
+        if header.get("curve"):
+            message["curve"] = header["curve"]
         if fraction > 0.02:
             message["seconds_left"] = (now - job.began_at) * (1 - fraction) / fraction
         self._front.send(job.client, message)
 
     def _result(self, job: Job, header: Header) -> None:
         if job.client not in self._front.clients or job.cancelled_at is not None:
-            self.end(job, cancelled())
+            self.end(job, cancelled(job))
             return
         try:
             job.results = [segments.open_map(Path(path), False) for path in header["paths"]]
@@ -211,7 +227,7 @@ class Jobs:
     def end(self, job: Job, failure: CalotypeError) -> None:
         """Answer a job that has no result."""
         if job.cancelled_at is not None:
-            failure = cancelled()
+            failure = cancelled(job)
         log.info("job ended: %s %s", failure.code, failure.sentence)
         self._forget(job)
         if job.client in self._front.clients:

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from calotype import demo, stylebook
+from calotype import stylebook
 from calotype.image.codec import Canvas
+from calotype.image.face import face
 from calotype.models import dual, manner, weights
 from calotype.models.device import Device
 from calotype.models.manner import Manner
@@ -39,12 +40,11 @@ def made(paintings: Path) -> dict[str, Tensor]:
 
 def draw_swatches() -> None:
     """The demo's face in each style, beside the catalogue."""
-    with Image.open(demo.PHOTO) as photo:
-        face = photo.convert("RGB").crop((130, 0, 330, 200)).resize((SWATCH_PX, SWATCH_PX))
-    layer = Layer(SWATCH_PX, SWATCH_PX, PixelFormat(), face.convert("RGBA").tobytes())
+    seen = (255 * face(SWATCH_PX)[0]).round().to(torch.uint8).permute(1, 2, 0).contiguous()
+    layer = Layer(SWATCH_PX, SWATCH_PX, PixelFormat("RGB"), seen.numpy().tobytes())
     for style in stylebook.catalogue():
         canvas = Canvas.of(layer)
-        task = Task([canvas], None, False, CPU, _allocate, lambda fraction, stage: None)
+        task = Task([canvas], None, False, CPU, _allocate, lambda *_: None)
         Stylize(style=style.name).run(task)
         made = Image.fromarray(task.results[0].native[..., :3])
         made.save(stylebook.FOLDER / f"{style.name}.jpg", quality=85)

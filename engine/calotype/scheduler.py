@@ -7,7 +7,7 @@ from typing import Any
 
 from calotype.segments import Upload
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import PRIORITIES
+from calotype_wire.protocol import BACKGROUND, PRIORITIES
 
 QUEUE_MAX = 256
 CLIENT_QUEUE_MAX = 128
@@ -21,7 +21,7 @@ class Job:
     """What the engine knows of a job from its submission to its release.
 
     fields: what the worker is told. state: 'uploading', 'queued', 'running', 'done'. serial: its number
-    in this engine. Times in monotonic seconds.
+    in this engine. paused: its cancel is to keep what it has learnt. Times in monotonic seconds.
     """
 
     client: bytes
@@ -39,6 +39,7 @@ class Job:
     progressed_at: float = 0.0
     touched_at: float = 0.0
     cancelled_at: float | None = None
+    paused: bool = False
 
     def close_uploads(self) -> None:
         for upload in self.uploads:
@@ -57,7 +58,9 @@ class Scheduler:
         self._jobs: dict[Key, Job] = {}
         self._serials: dict[int, Job] = {}
         self._last_serial = 0
-        self._turns: dict[str, OrderedDict[bytes, deque[Job]]] = {p: OrderedDict() for p in PRIORITIES}
+        self._turns: dict[str, OrderedDict[bytes, deque[Job]]] = {
+            priority: OrderedDict() for priority in (*PRIORITIES, BACKGROUND)
+        }
 
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
@@ -101,10 +104,10 @@ class Scheduler:
         job.state = "queued"
         self._turns[job.priority].setdefault(job.client, deque()).append(job)
 
-    def next(self) -> Job | None:
-        """Take the next job out of its queue to run it."""
-        for turns in self._turns.values():
-            if turns:
+    def next(self, background: bool) -> Job | None:
+        """Take the next job out of its queue to run it; one of the background is taken for itself."""
+        for priority, turns in self._turns.items():
+            if turns and background == (priority == BACKGROUND):
                 client, waiting = next(iter(turns.items()))
                 job = waiting.popleft()
                 turns.move_to_end(client)
@@ -114,12 +117,13 @@ class Scheduler:
                 return job
         return None
 
-    def waiting(self) -> bool:
-        return any(self._turns.values())
+    def waiting(self, background: bool) -> bool:
+        return any(turns for p, turns in self._turns.items() if background == (p == BACKGROUND))
 
     def more_than_previews(self) -> bool:
         """Whether anything waits that a user has asked for with more than a slider."""
-        return any(turns for priority, turns in self._turns.items() if priority != "preview")
+        passing = ("preview", BACKGROUND)
+        return any(turns for priority, turns in self._turns.items() if priority not in passing)
 
     def withdraw(self, job: Job) -> None:
         """Take a queued job out of its queue."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from calotype import catalogue
+from calotype import catalogue, styledesk
 from calotype.frontend import Frontend, received
 from calotype.jobs import Jobs, cancelled
+from calotype.portfolio import shelf
 from calotype.version import VERSION
 from calotype.workers import Pool
 from calotype_wire import params, places, protocol
@@ -58,6 +59,7 @@ class Server:
         self._jobs = Jobs(self._front, self._pool)
         self._operations = catalogue.load_cached()
         self._fingerprint = catalogue.fingerprint()
+        self._stamp = shelf.stamp()
         self._early: list[tuple[bytes, Header]] = []
         self._used_at = self._alive_at = time.monotonic()
         self._stopping = False
@@ -138,6 +140,7 @@ class Server:
             "cancel": self._cancel,
             "fetch": self._jobs.fetch,
             "release": self._jobs.release,
+            "styles": self._styles,
             "stop": self._stop,
         }
         if kind not in handlers:
@@ -156,14 +159,35 @@ class Server:
         if self._operations is None:
             self._hold(client, header)
             return
-        wire = [operation.to_wire() for operation in self._operations]
+        self._tell_catalogue(client, self._operations)
+
+    def _tell_catalogue(self, client: bytes, operations: list[params.Operation]) -> None:
+        wire = [operation.to_wire() for operation in operations]
         self._front.send(client, {"type": "catalogue", "operations": wire})
 
     def _refresh(self) -> None:
         """Learn of models that the user has added or removed, between jobs."""
-        if len(self._jobs) == 0 and catalogue.fingerprint() != self._fingerprint:
+        if not self._jobs.foreground and catalogue.fingerprint() != self._fingerprint:
             self._pool.unload(0)  # what a worker declares, it declared when it started
             self._operations, self._fingerprint = catalogue.load_cached(), catalogue.fingerprint()
+
+    def _styles(self, client: bytes, header: Header) -> None:
+        styledesk.act(header)
+        self._restyle()
+        for page in styledesk.pages():
+            self._front.send(client, page)
+
+    def _restyle(self) -> None:
+        """Tell everybody of styles that have come or gone, whoever brought or took them."""
+        stamp = shelf.stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        if self._operations is not None:
+            self._operations = catalogue.with_styles(self._operations)
+            catalogue.save_cached(self._operations, self._fingerprint)
+            for client in list(self._front.clients):
+                self._tell_catalogue(client, self._operations)
 
     def _hold(self, client: bytes, header: Header) -> None:
         if len(self._early) >= EARLY_MAX:
@@ -178,7 +202,7 @@ class Server:
         self._jobs.submit(client, header, self._operations)
 
     def _cancel(self, client: bytes, header: Header) -> None:
-        if not self._jobs.cancel(client, get_id(header)):
+        if not self._jobs.cancel(client, get_id(header), header.get("pause") is True):
             self._cancel_early(client, header["job"])
 
     def _cancel_early(self, client: bytes, job: str) -> None:
@@ -227,20 +251,23 @@ class Server:
             return
         self._alive_at = now
         self._front.find_lost()
+        self._restyle()
         self._pool.unload(self.settings.unload_s)
         if now - self._used_at > TRIM_S:
             self._jobs.trim()
         self._jobs.check_ages(self.settings.cancel_s, self.settings.keep_s)
         if len(self._jobs) == 0 and now - self._used_at > self.settings.exit_s:
             self.stop()
-        if self._early or self._jobs.waiting():
-            self._need_worker()
+        if self._early or self._jobs.waiting(background=False):
+            self._need_worker(background=False)
+        if self._jobs.waiting(background=True):
+            self._need_worker(background=True)
 
-    def _need_worker(self) -> None:
-        if len(self._pool):
-            return  # another device works
+    def _need_worker(self, background: bool) -> None:
+        if self._pool.count(background):
+            return  # it works, or another device does
         if not self._pool.broken:
-            self._pool.start_one()
+            self._pool.start_one(background)
             return
         self._pool.forgive()
         broken = CalotypeError(

@@ -25,12 +25,15 @@ def read(
     if fields["selection_to"] not in ("pixels", "alpha"):
         raise protocol.bad_request("The field 'selection_to' must be 'pixels' or 'alpha'.")
     wire = get(header, "layers", list)
-    if not 1 + fields["selection"] <= len(wire) <= protocol.LAYERS_MAX:
-        raise protocol.bad_request("A job needs at least one layer, and not more than 64.")
+    least = max(operation.layers_min, int(fields["selection"])) + fields["selection"]
+    if not least <= len(wire) <= protocol.LAYERS_MAX:
+        raise protocol.bad_request("A job needs a layer to work on, and not more than 64 in all.")
     shapes = [LayerShape.from_wire(layer) for layer in wire]
     if fields["selection"] and len(shapes[-1].format.channels) != 1:
         raise protocol.bad_request("A selection must have one channel.")
     priority = get(header, "priority", str)
     if priority not in protocol.PRIORITIES:
         raise protocol.bad_request(f"The priority must be one of {', '.join(protocol.PRIORITIES)}.")
+    if operation.background:
+        priority = protocol.BACKGROUND
     return Job(client, get_id(header), priority, get(header, "supersedes", str)[:64], fields), shapes

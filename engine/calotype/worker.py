@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from calotype.image.codec import Canvas, reduced_size
 from calotype.image.selection import Selection
 from calotype.models import device as devices
 from calotype.ops import declare
-from calotype.ops.task import Task
+from calotype.ops.task import Cancelled, Task
 from calotype.version import VERSION
 from calotype_wire import places, protocol
 from calotype_wire.errors import CalotypeError
@@ -34,12 +35,12 @@ SHOW_S = 0.5
 """Between two pictures of what there is so far."""
 
 
-class Cancelled(Exception):  # noqa: N818 not an error
-    """The user wants this job no longer."""
-
-
 class Worker:
-    def __init__(self, endpoint: str, token: str, name: str, device: int, server: int) -> None:
+    def __init__(
+        self, endpoint: str, token: str, name: str, device: int, server: int, background: bool
+    ) -> None:
+        if background:
+            _give_way()
         self._socket = zmq.Context().socket(zmq.DEALER)
         self._socket.plain_username = protocol.USER
         self._socket.plain_password = token.encode()
@@ -93,18 +94,19 @@ class Worker:
 
         said_at = 0.0
 
-        def progress(fraction: float, stage: str) -> None:
+        def progress(fraction: float, stage: str, curve: Sequence[float] = ()) -> None:
             nonlocal said_at
             while self._socket.poll(0):
                 message = protocol.unpack(self._socket.recv())
                 if message["type"] == "cancel" and message["serial"] == serial:
-                    raise Cancelled
+                    raise Cancelled(message["pause"])
             if not self._server_lives():
                 sys.exit()
             now = time.monotonic()
             if now - said_at > 0.03:
                 said_at = now
-                self._send({"type": "progress", "serial": serial, "fraction": fraction, "stage": stage})
+                told = {"type": "progress", "serial": serial, "fraction": fraction, "stage": stage}
+                self._send({**told, "curve": _thinned(curve)} if curve else told)
 
         showed_at = time.monotonic()
 
@@ -128,6 +130,19 @@ class Worker:
         results: list[Any] = [canvas.shape.to_wire() for canvas in task.results]
         facts = {"device": self._device.name, "version": VERSION, **task.facts}
         return {"type": "result", "layers": results, "paths": paths, "facts": facts}
+
+
+def _give_way() -> None:
+    """To filters, and to the editor itself."""
+    process = psutil.Process()
+    process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else 19)
+
+
+def _thinned(curve: Sequence[float]) -> list[float]:
+    """Means of as many parts as a message takes."""
+    count = min(len(curve), protocol.CURVE_POINTS_MAX)
+    bounds = [len(curve) * k // count for k in range(count + 1)]
+    return [round(sum(curve[a:b]) / (b - a), 4) for a, b in pairwise(bounds)]
 
 
 def _failed(failure: CalotypeError) -> Header:

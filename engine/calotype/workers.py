@@ -18,6 +18,9 @@ from calotype_wire.errors import CalotypeError
 log = logging.getLogger(__name__)
 
 LOG_BYTES_MAX = 1 << 20
+LEARNER_KEEP_S = 20.0
+"""Its memory is wanted for filters."""
+
 STARTS_MAX = 3
 """A worker that fails to start so often in a row will not start at all."""
 
@@ -25,22 +28,31 @@ STARTS_MAX = 3
 class Worker:
     """One process on one device.
 
-    state: 'starting', 'idle', 'busy'. serial: of the job that it runs. fingerprint: of the catalogue that it
-    declares, taken before it starts, so that what is added meanwhile is noticed as new.
+    state: 'starting', 'idle', 'busy'. background: it learns, and gives way to everything else. serial: of
+    the job that it runs. fingerprint: of the catalogue that it declares, taken before it starts, so that
+    what is added meanwhile is noticed as new.
     """
 
     def __init__(
-        self, socket: "zmq.Socket[bytes]", endpoint: str, token: str, device: int, generation: int
+        self,
+        socket: "zmq.Socket[bytes]",
+        endpoint: str,
+        token: str,
+        device: int,
+        generation: int,
+        background: bool,
     ) -> None:
-        self.name = f"worker-{device}.{generation}"
+        kind = "learner" if background else "worker"
+        self.name = f"{kind}-{device}.{generation}"
         self.device = device
+        self.background = background
         self.fingerprint = catalogue.fingerprint()
         self.state = "starting"
         self.serial: int | None = None
         self.heard_at = self.idle_since = time.monotonic()
         self._socket = socket
         folder = places.log_file().parent
-        with open(os.path.join(folder, f"worker-{device}.log"), "ab") as complaints:
+        with open(os.path.join(folder, f"{kind}-{device}.log"), "ab") as complaints:
             if complaints.tell() > LOG_BYTES_MAX:
                 complaints.truncate(0)
             self._process = subprocess.Popen(
@@ -58,6 +70,7 @@ class Worker:
             "name": self.name,
             "device": device,
             "server": os.getpid(),
+            "background": background,
         }
         assert self._process.stdin is not None
         try:
@@ -72,8 +85,8 @@ class Worker:
         self.heard_at = time.monotonic()
         self._send({"type": "run", "serial": serial, **fields})
 
-    def cancel(self) -> None:
-        self._send({"type": "cancel", "serial": self.serial})
+    def cancel(self, pause: bool) -> None:
+        self._send({"type": "cancel", "serial": self.serial, "pause": pause})
 
     def finished(self) -> None:
         self.state, self.serial = "idle", None
@@ -110,7 +123,9 @@ class Worker:
 
 
 class Pool:
-    """The workers, at most one a device. devices: how many there are, as far as is known."""
+    """The workers, at most one a device, and one more that learns. devices: how many there are, as far as is
+    known.
+    """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", token: str) -> None:
         self.socket = frontend.bind(context, "workers")
@@ -121,21 +136,22 @@ class Pool:
         self._generation = 0
         self._failed_starts = 0
 
-    def __len__(self) -> int:
-        return len(self._workers)
+    def count(self, background: bool) -> int:
+        return sum(worker.background == background for worker in self._workers)
 
     @property
     def broken(self) -> bool:
         return self._failed_starts >= STARTS_MAX
 
-    def start_one(self) -> None:
-        """On a device that has no worker yet, if there is one."""
-        free = set(range(self.devices)) - {worker.device for worker in self._workers}
-        if not free or self.broken:
+    def start_one(self, background: bool = False) -> None:
+        """On a device that has no worker of that kind yet, if there is one."""
+        devices = range(self.devices - 1, self.devices) if background else range(self.devices)
+        free = set(devices) - {worker.device for worker in self._workers if worker.background == background}
+        if not free or self.broken or (background and self.count(True)):
             return
         self._generation += 1
         try:
-            worker = Worker(self.socket, self._endpoint, self._token, min(free), self._generation)
+            worker = Worker(self.socket, self._endpoint, self._token, min(free), self._generation, background)
         except OSError as error:  # the environment was deleted, say, or no memory is left to fork
             self._failed_starts += 1
             log.error("no worker can be started: %s", error)
@@ -176,7 +192,8 @@ class Pool:
     def unload(self, unused_s: float) -> None:
         """End the workers that have been idle for so long: all their memory is free then."""
         for worker in self.idle():
-            if time.monotonic() - worker.idle_since >= unused_s:  # a clock may tick slowly
+            keep_s = min(unused_s, LEARNER_KEEP_S) if worker.background else unused_s
+            if time.monotonic() - worker.idle_since >= keep_s:  # a clock may tick slowly
                 worker.kill()
                 self._workers.remove(worker)
 

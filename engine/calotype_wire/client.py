@@ -8,7 +8,7 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Deque, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Deque, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from calotype_wire import params, protocol
 from calotype_wire.connection import Connection
@@ -37,12 +37,15 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Progress:
-    """fraction: 0..1. seconds_left: None where nobody knows yet."""
+    """fraction: 0..1. seconds_left: None where nobody knows yet. curve: of what learns, its loss so far, at
+    even distances over the part that is done.
+    """
 
     job: str
     fraction: float
     stage: str
     seconds_left: Optional[float]
+    curve: Tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,15 +64,26 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Styles:
+    """The user's styles and those of the catalogue, and what is unfinished, as docs/protocol.md has them."""
+
+    styles: List[Dict[str, Any]]
+    unfinished: List[Dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Failed:
-    """code CANCELLED where the user wanted it so. job: None where the message belongs to no job."""
+    """code CANCELLED where the user wanted it so, PAUSED where it can go on.
+
+    job: None where the message belongs to no job.
+    """
 
     job: Optional[str]
     code: str
     sentence: str
 
 
-Event = Union[Ready, Catalogue, Progress, Preview, Result, Failed]
+Event = Union[Ready, Catalogue, Styles, Progress, Preview, Result, Failed]
 
 
 @dataclass(frozen=True)
@@ -112,6 +126,7 @@ class Client:
         self._downloads: Dict[str, _Download] = {}
         self._events: Deque[Event] = deque()
         self._jobs: Set[str] = set()
+        self._styles: List[Dict[str, Any]] = []
         now = time.monotonic()
         self._last_pump = self._last_ping = now
         self._silent_s = 0.0
@@ -135,6 +150,10 @@ class Client:
 
     def ask_catalogue(self) -> None:
         self._send({"type": "catalogue"})
+
+    def ask_styles(self, action: str = "list", **fields: Any) -> None:
+        """A Styles event follows, or a Failed one without a job. fields: of the action (protocol.md)."""
+        self._send({"type": "styles", "action": action, **fields})
 
     def stop_engine(self) -> None:
         self._send({"type": "stop"})
@@ -161,14 +180,17 @@ class Client:
         self._dealer.send([header])
         return job
 
-    def cancel(self, job: str) -> None:
-        """A Failed event with code CANCELLED follows, or the result if that was quicker."""
+    def cancel(self, job: str, pause: bool = False) -> None:
+        """A Failed event with code CANCELLED follows, or the result if that was quicker.
+
+        pause: of what learns, keep what it has learnt; the code is PAUSED.
+        """
         self._uploads.pop(job, None)
         if self._downloads.pop(job, None):
             self._send({"type": "release", "job": job})
             self._end(Failed(job, "CANCELLED", "Cancelled."))
         elif job in self._jobs:
-            self._send({"type": "cancel", "job": job})
+            self._send({"type": "cancel", "job": job, "pause": pause})
 
     def pump(self) -> List[Event]:
         """Do what is possible now; what has happened. Raises CalotypeError ENGINE_LOST or REFUSED."""
@@ -237,6 +259,8 @@ class Client:
             self._events.append(Ready(protocol.get(header, "engine", str)))
         elif kind == "catalogue":
             self._events.append(Catalogue(params.catalogue_from_wire(header["operations"])))
+        elif kind == "styles":
+            self._take_styles(header)
         elif kind == "error" and header.get("job") is None:
             if header.get("code") == "VERSION":
                 raise CalotypeError("VERSION", protocol.get(header, "sentence", str))
@@ -244,14 +268,20 @@ class Client:
         elif header.get("job") in self._jobs:
             self._take_job(kind, header, message[1:])
 
+    def _take_styles(self, header: Header) -> None:
+        """A long list comes in several messages."""
+        self._styles += protocol.get(header, "styles", list)
+        if not header.get("more"):
+            self._events.append(Styles(self._styles, protocol.get(header, "unfinished", list)))
+            self._styles = []
+
     def _take_job(self, kind: Any, header: Header, payload: List[protocol.Buffer]) -> None:
         job = header["job"]
         if kind == "accepted" and job in self._waiting:
             self._uploads[job] = _chunks(job, self._waiting.pop(job))
         elif kind == "progress":
-            self._events.append(
-                Progress(job, header["fraction"], header["stage"], header.get("seconds_left"))
-            )
+            left, curve = header.get("seconds_left"), tuple(header.get("curve", ()))
+            self._events.append(Progress(job, header["fraction"], header["stage"], left, curve))
         elif kind == "preview" and payload:
             self._events += _previews(job, header, payload[0])
         elif kind == "result":

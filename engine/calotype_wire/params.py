@@ -5,6 +5,7 @@ documentation are made from it. Every kind has a name, a label, a help text and 
 """
 
 import dataclasses
+import difflib
 import math
 import os
 import re
@@ -114,9 +115,31 @@ class Style(Choice):
     kind: ClassVar[str] = "style"
     folder: str = ""
 
+    def _check(self, value: Any) -> Any:
+        known = [choice[0] for choice in self.choices]
+        if value not in known:
+            wrong = str(value)[:40]
+            alike = difflib.get_close_matches(wrong, known, 5) or known[:5]
+            more = " and more" if len(alike) < len(known) else ""
+            raise _refuse(f"There is no style '{wrong}'. There is: {', '.join(alike)}{more}.")
+        return value
+
     def swatch(self, name: str) -> str:
         """The path of that picture; it need not be there."""
         return os.path.join(self.folder, f"{name}.jpg")
+
+
+@dataclass(frozen=True)
+class Pictures(Choice):
+    """What an editor sends to be worked on, one of PICTURES: the first layers of the job, or where there are
+    several, also those that no other parameter names.
+    """
+
+    kind: ClassVar[str] = "pictures"
+
+
+PICTURES = ("document", "layer", "layers")
+"""All that is seen of the document, the active layer, or every layer that is selected."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +174,7 @@ class Palette(Parameter):
 
 
 KINDS: Dict[str, Type[Parameter]] = {
-    kind.kind: kind for kind in (Number, Choice, Toggle, Text, File, Style, OtherLayer, Palette)
+    kind.kind: kind for kind in (Number, Choice, Toggle, Text, File, Style, Pictures, OtherLayer, Palette)
 }
 
 
@@ -161,7 +184,9 @@ class Operation:
 
     extra: of each result after the first, the name of the command line's option for it, and its help.
     whole: all of the layer decides what becomes of a part, so all is sent even where a part is selected.
-    offered: False where only programs ask for it, so that it is in no menu.
+    offered: False where only programs ask for it, so that it is in no menu. background: it learns instead of
+    making layers, for minutes and behind everything else; it can be paused. layers_min: how many it must be
+    sent.
     """
 
     name: str
@@ -171,6 +196,8 @@ class Operation:
     extra: Tuple[Tuple[str, str], ...] = ()
     whole: bool = False
     offered: bool = True
+    background: bool = False
+    layers_min: int = 1
 
     def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
@@ -191,14 +218,24 @@ class Operation:
         parameters = [parameter.to_wire() for parameter in self.parameters]
         wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
         extra = [list(pair) for pair in self.extra]
-        return {**wire, "extra": extra, "whole": self.whole, "offered": self.offered}
+        flags = {"whole": self.whole, "offered": self.offered, "background": self.background}
+        return {**wire, "extra": extra, **flags, "layers_min": self.layers_min}
+
+    def with_styles(self, choices: Sequence[Tuple[str, str]]) -> "Operation":
+        """Where a style can be chosen, these can."""
+        parameters = tuple(
+            dataclasses.replace(p, choices=tuple(choices)) if isinstance(p, Style) else p
+            for p in self.parameters
+        )
+        return dataclasses.replace(self, parameters=parameters)
 
     @staticmethod
     def from_wire(wire: Mapping[str, Any]) -> "Operation":
         parameters = tuple(parameter_from_wire(parameter) for parameter in wire["parameters"])
         extra = tuple((pair[0], pair[1]) for pair in wire.get("extra", []))
-        flags = wire.get("whole") is True, wire.get("offered") is not False
-        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, *flags)
+        flags = wire.get("whole") is True, wire.get("offered") is not False, wire.get("background") is True
+        least = wire.get("layers_min", 1)
+        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, *flags, least)
 
 
 def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:

@@ -30,6 +30,11 @@ PREVIEW_PX = 512
 PRIORITIES = ("preview", "interactive", "batch")
 """Highest first."""
 
+BACKGROUND = "background"
+"""Behind all of them; the engine gives it to what learns."""
+
+CURVE_POINTS_MAX = 128
+
 CHANNELS = ("RGB", "RGBA", "BGR", "BGRA", "G", "GA", "CMYK", "CMYKA")
 DEPTHS = {"u8": 1, "u16": 2, "f16": 2, "f32": 4}
 """Bytes a sample; little-endian."""

@@ -1,10 +1,10 @@
 """All that an editor's plugin needs of the engine: it is found, started, and found again by itself."""
 
 import json
-from typing import Dict, Iterator, List, Optional, Set
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 from calotype_wire import launch, params, places
-from calotype_wire.client import Client, Event, Failed, Request, Result, new_job
+from calotype_wire.client import Client, Event, Failed, Request, Result, Styles, new_job
 from calotype_wire.errors import CalotypeError
 
 
@@ -22,6 +22,8 @@ class Session:
         self._waiting: Dict[str, Request] = {}
         self._running: Dict[str, Request] = {}
         self._tried_again: Set[str] = set()
+        self._asked: List[Tuple[str, Dict[str, Any]]] = []  # about styles
+        self._asking = 0  # of those that were sent
         self._ended: List[Event] = []
 
     @property
@@ -34,7 +36,9 @@ class Session:
     @property
     def busy(self) -> bool:
         """Whether pump() has something to do."""
-        return bool(self._search or self._waiting or self._running or self._ended)
+        return bool(
+            self._search or self._waiting or self._running or self._asked or self._asking or self._ended
+        )
 
     def wake(self) -> None:
         """Have the engine ready, and its catalogue told by an event, before the first job."""
@@ -50,12 +54,17 @@ class Session:
         self.wake()
         return job
 
-    def cancel(self, job: str) -> None:
-        """A Failed event with code CANCELLED follows, or the result if that was quicker."""
+    def cancel(self, job: str, pause: bool = False) -> None:
+        """As Client.cancel."""
         if self._waiting.pop(job, None):
             self._ended.append(Failed(job, "CANCELLED", "Cancelled."))
         elif self._client is not None:
-            self._client.cancel(job)
+            self._client.cancel(job, pause)
+
+    def ask_styles(self, action: str = "list", **fields: Any) -> None:
+        """As Client.ask_styles, as soon as there is an engine."""
+        self._asked.append((action, fields))
+        self.wake()
 
     def pump(self) -> List[Event]:
         """Do what is possible now; what has happened."""
@@ -71,6 +80,8 @@ class Session:
         for event in events:
             if isinstance(event, (Result, Failed)):
                 self._running.pop(event.job or "", None)
+            if isinstance(event, Styles) or (isinstance(event, Failed) and event.job is None):
+                self._asking = max(0, self._asking - 1)
         return events
 
     def close(self) -> None:
@@ -91,6 +102,10 @@ class Session:
                 del self._waiting[job]
                 self._running[job] = request
                 self._client.submit(request, job)
+            for action, fields in self._asked:
+                self._client.ask_styles(action, **fields)
+            self._asking += len(self._asked)
+            self._asked = []
 
     def _lost(self, error: CalotypeError) -> List[Event]:
         """An engine that was just leaving takes no job: those that it never accepted go to the next one."""
@@ -100,9 +115,9 @@ class Session:
             again = {job: request for job, request in self._running.items() if job in untaken}
         self.close()
         failed: List[Optional[str]] = [job for job in [*self._running, *self._waiting] if job not in again]
-        if not failed and error.code != "ENGINE_LOST":
+        if not failed and (error.code != "ENGINE_LOST" or self._asked or self._asking):
             failed = [None]
-        self._running, self._waiting = {}, again
+        self._running, self._waiting, self._asked, self._asking = {}, again, [], 0
         self._tried_again |= set(again)
         if again:
             self.wake()

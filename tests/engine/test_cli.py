@@ -336,7 +336,7 @@ def test_ctrl_c_cancels_the_job_and_the_next_one_runs(old: Path, tmp_path: Path)
 def test_operations_are_listed_with_their_parameters() -> None:
     listed = json.loads(done("operations", "--json").stdout)
     restoring = {"restore", "denoise", "enhance", "remove_scratches", "upscale"}
-    assert {*restoring, "colorize", "stylize"} == {o["name"] for o in listed}
+    assert {*restoring, "colorize", "stylize", "train_style"} == {o["name"] for o in listed}
     text = done("operations").stdout
     assert "--strength" in text
     written = Path(__file__).parents[2] / "docs" / "operations.md"

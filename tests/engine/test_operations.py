@@ -52,7 +52,7 @@ def task_of(
     def allocate(name: str, size: int, content: Any) -> memoryview:
         return memoryview(bytearray(content or size))
 
-    return Task(canvases, selection, False, CPU, allocate, lambda fraction, stage: None)
+    return Task(canvases, selection, False, CPU, allocate, lambda *_: None)
 
 
 def result(name: str, task: Task, **values: Any) -> np.ndarray:

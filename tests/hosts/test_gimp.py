@@ -68,6 +68,11 @@ def record(gimp, first):
 
 
 @pytest.fixture(scope="module")
+def training(gimp, first):
+    return gimp.run(HERE / "gimp_training.py")
+
+
+@pytest.fixture(scope="module")
 def failures(gimp, first):
     return gimp.run(HERE / "gimp_failures.py")
 
@@ -95,6 +100,11 @@ def test_colours(colours, scenario):
 @pytest.mark.parametrize("scenario", scenarios("gimp_record.py"))
 def test_record(record, scenario):
     assert not record[scenario], record[scenario]
+
+
+@pytest.mark.parametrize("scenario", scenarios("gimp_training.py"))
+def test_training(training, scenario):
+    assert not training[scenario], training[scenario]
 
 
 @pytest.mark.parametrize("scenario", scenarios("gimp_failures.py"))

@@ -4,12 +4,12 @@ import dataclasses
 import hashlib
 import json
 import logging
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from calotype import names
 from calotype_wire import places
 from calotype_wire.errors import CalotypeError
 
@@ -80,7 +80,7 @@ def card_file(name: str) -> Path:
 
 def installed(kind: str | None = None) -> list[Card]:
     """The models of that kind, or all, by name. Cards that cannot be read are left out: see damaged()."""
-    cards = [card for card in map(_read, names()) if card is not None]
+    cards = [card for card in map(_read, known_names()) if card is not None]
     return [card for card in cards if kind in (None, card.kind)]
 
 
@@ -89,7 +89,7 @@ def choices(kind: str) -> dict[str, str]:
     return {card.name: card.label for card in installed(kind)}
 
 
-def names() -> list[str]:
+def known_names() -> list[str]:
     """Of all, also of those whose card cannot be read."""
     stems = (path.stem for path in folder().glob("*.json") if not path.name.startswith("."))
     return sorted(unicodedata.normalize("NFC", stem) for stem in stems)  # HFS+ decomposes accents
@@ -97,7 +97,7 @@ def names() -> list[str]:
 
 def damaged() -> list[str]:
     """Names whose card cannot be read."""
-    return [name for name in names() if _read(name) is None]
+    return [name for name in known_names() if _read(name) is None]
 
 
 def find(name: str) -> Card:
@@ -111,46 +111,24 @@ def find(name: str) -> Card:
 
 def match(name: str) -> str:
     """The name as it was given when the model was added. Raises CalotypeError NO_MODEL."""
-    for known in names():
-        if known.casefold() == unicodedata.normalize("NFC", name).casefold():
+    for known in known_names():
+        if names.same(known, name):
             return known
-    added = ", ".join(names()) or "none"
-    raise CalotypeError("NO_MODEL", f"There is no model '{plain(name, 60)}'. You have added: {added}.")
+    added = ", ".join(known_names()) or "none"
+    raise CalotypeError("NO_MODEL", f"There is no model '{names.plain(name, 60)}'. You have added: {added}.")
 
 
 def checked_name(name: str) -> str:
     """Raises CalotypeError BAD_PARAMETER unless it can name a file on every system and a choice in a form."""
-    known = unicodedata.normalize("NFC", name)
-    device = known.split(".")[0].strip().upper()  # Windows opens devices by these names
-    if (
-        not _allowed(known)
-        or known.casefold() in RESERVED
-        or re.fullmatch("CON|PRN|AUX|NUL|(COM|LPT)[0-9¹²³]", device)
-    ):
-        raise CalotypeError(
-            "BAD_PARAMETER",
-            f"'{plain(name, 60)}' cannot be a model's name. Take up to 60 letters, digits, spaces, dots, "
-            "hyphens and underscores, a letter or digit first and last: --name NAME.",
-        )
+    known = names.checked(name, "model")
+    if known.casefold() in RESERVED:
+        raise CalotypeError("BAD_PARAMETER", f"A model cannot be called '{known}'. Choose with --name NAME.")
     return known
 
 
 def name_from(file_name: str) -> str:
     """A name as near to the file's as is allowed."""
-    stem = unicodedata.normalize("NFC", Path(file_name).stem)
-    kept = "".join(letter if letter.isalnum() or letter in " ._-" else "-" for letter in stem)
-    return checked_name(kept[:60].strip(" ._-"))
-
-
-def plain(text: str, longest: int) -> str:
-    """On one line, without what could move a terminal's cursor."""
-    line = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "?" for letter in line)[:longest]
-
-
-def _allowed(name: str) -> bool:
-    inner = all(letter.isalnum() or letter in " ._-" for letter in name)
-    return inner and 1 <= len(name) <= 60 and name[0].isalnum() and name[-1].isalnum()
+    return checked_name(names.of_file(file_name, "model"))
 
 
 def _read(name: str) -> Card | None:
@@ -174,7 +152,7 @@ def _from_wire(wire: Any, name: str) -> Card:
     known = card.kind in KINDS and card.format in FORMATS and card.values in RANGES
     if not known or card.channels not in (1, 3) or not 1 <= card.scale <= 4:
         raise ValueError("a kind")
-    if unicodedata.normalize("NFC", name) != card.name or not _allowed(card.name):
+    if unicodedata.normalize("NFC", name) != card.name or not names.allowed(card.name):
         raise ValueError("a name")
     return card
 

@@ -51,7 +51,7 @@ def _list(options: argparse.Namespace) -> None:
         _say(_told(card))
     for name in cards.damaged():
         _say(f'{name}: its card cannot be read. Remove it: calotype models remove "{name}"')
-    if not cards.names():
+    if not cards.known_names():
         _say("You have added no models. Add one: calotype models add FILE")
 
 

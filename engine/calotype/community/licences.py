@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from calotype.community.cards import plain
+from calotype.names import plain
 
 UNKNOWN = "unknown"
 

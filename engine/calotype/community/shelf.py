@@ -15,9 +15,11 @@ from typing import Any
 
 import filelock
 
+from calotype import names
 from calotype.community import cards, licences
 from calotype.community.cards import Card
 from calotype.community.refusal import BYTES_MAX, refused
+from calotype.names import plain
 from calotype_wire import atomic
 from calotype_wire.errors import CalotypeError
 
@@ -47,7 +49,7 @@ def examine(
         name=name,
         kind="restorer" if facts["scale"] == 1 else "upscaler",
         licence=licences.licence(licence, metadata, file),
-        source=cards.plain(file.name, 120),
+        source=plain(file.name, 120),
         sha256=hashlib.sha256(kept).hexdigest(),
         added=datetime.date.today().isoformat(),
         **{**facts, "side_px": tuple(facts["side_px"])},
@@ -92,7 +94,7 @@ def _shelf() -> Iterator[None]:
 
 
 def _check_free(name: str) -> None:
-    if any(name.casefold() == known.casefold() for known in cards.names()):
+    if any(names.same(name, known) for known in cards.known_names()):
         raise CalotypeError(
             "BAD_PARAMETER",
             f"You have a model '{name}' already. Choose another name with --name, or remove that one first: "
@@ -103,12 +105,12 @@ def _check_free(name: str) -> None:
 def _bytes(file: Path) -> bytes:
     try:
         if not file.is_file():
-            raise CalotypeError("BAD_FILE", f"There is no file {cards.plain(str(file), 300)}.")
+            raise CalotypeError("BAD_FILE", f"There is no file {plain(str(file), 300)}.")
         with file.open("rb") as opened:
             large = os.fstat(opened.fileno()).st_size > BYTES_MAX
             data = b"" if large else opened.read(BYTES_MAX)
     except OSError as error:
-        sentence = f"{cards.plain(str(file), 300)} could not be read ({error.strerror}). Choose another."
+        sentence = f"{plain(str(file), 300)} could not be read ({error.strerror}). Choose another."
         raise CalotypeError("BAD_FILE", sentence) from error
     if large:
         raise refused(f"The file has more than {BYTES_MAX >> 20} MiB, too much for a model of pictures.")
@@ -139,5 +141,5 @@ def _probe(data: bytes, timeout_s: float) -> tuple[dict[str, Any], dict[str, str
         )
     answer = json.loads(line)
     if "sentence" in answer:
-        raise CalotypeError(answer["code"], cards.plain(answer["sentence"], 600))
+        raise CalotypeError(answer["code"], plain(answer["sentence"], 600))
     return answer["facts"], answer["metadata"], kept if answer["converted"] else data

@@ -53,7 +53,11 @@ def names() -> list[str]:
 
 def choose(index: int) -> Device:
     known = names()
-    name = known[min(index, len(known) - 1)]
+    return named(known[min(index, len(known) - 1)])
+
+
+def named(name: str) -> Device:
+    """In the precision that it is quickest in."""
     if name.startswith("cuda"):
         return Device(
             name, torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

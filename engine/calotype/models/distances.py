@@ -33,7 +33,7 @@ def style(seen: Sequence[Tensor], painting: Sequence[Tensor]) -> Tensor:
 
 
 def style_apart(seen: Moments, painting: Moments) -> Tensor:
-    """As style, where the moments are known.
+    """As style, where the moments are known: of as many paintings as pictures seen, or of one for all.
 
     Distance of the features' means under the painting's covariance, by the number of channels, and of the
     covariances relative to the painting's; the mean over stages. The covariance is held away from
@@ -45,7 +45,7 @@ def style_apart(seen: Moments, painting: Moments) -> Tensor:
         ridge = 0.1 * around_b.diagonal(dim1=1, dim2=2).mean(1) + 1e-6
         held = around_b + ridge[:, None, None] * torch.eye(len(around_b[0]), device=around_b.device)
         away = mean_a - mean_b
-        means = (away * torch.linalg.solve(held, away)).sum(1) / away.shape[1]
+        means = (away * torch.linalg.solve(held, away[:, :, None])[:, :, 0]).sum(1) / away.shape[1]
         size = around_b.norm(dim=(1, 2)).clamp_min(1e-6)
         apart.append((means + (around_a - around_b).norm(dim=(1, 2)) / size).mean())
     return torch.stack(apart).mean()

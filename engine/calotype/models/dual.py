@@ -8,7 +8,7 @@ al. 2017; statistics of a thumbnail for all tiles, Chen et al. 2022 (URST); why 
 docs/adr/0004-networks-of-plain-convolutions.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -110,7 +110,11 @@ class Dual(nn.Module):
 
     def row_of(self, features: list[Tensor]) -> Tensor:
         """A style's row, (B, ROW), foretold from the features of a picture of it (models.encoder)."""
-        row: Tensor = self.foretell(statistics(features))
+        return self.row_from([moments(stage) for stage in features])
+
+    def row_from(self, stages: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """The same, from the means and standard deviations, (B, C), of all five stages' channels."""
+        row: Tensor = self.foretell(statistics(stages))
         return row
 
 
@@ -143,8 +147,13 @@ class Encoder(nn.Module):
 
     def shallow(self, luma: Tensor, chroma: Tensor, known: Tensor) -> list[Tensor]:
         """Features at 1/2 and 1/4 of the sides."""
-        x = torch.relu(self.stem(pixel_unshuffle(torch.cat([luma - 0.5, 2 * chroma, known], dim=1), 2)))
+        x = torch.relu(self.stem(unshuffled(luma, chroma, known)))
         return [x, self.levels[0](x)]
+
+
+def unshuffled(luma: Tensor, chroma: Tensor, known: Tensor) -> Tensor:
+    """What the stem sees, (B, 16, H / 2, W / 2)."""
+    return pixel_unshuffle(torch.cat([luma - 0.5, 2 * chroma, known], dim=1), 2)
 
 
 class ColourDecoder(nn.Module):
@@ -230,13 +239,18 @@ def _down(inputs: int, outputs: int, count: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 2, stride=2), blocks(outputs, count))
 
 
-def statistics(features: list[Tensor]) -> Tensor:
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, (B, C), of each channel of features (B, C, h, w)."""
+    values = features.float().flatten(2)
+    return values.mean(2), values.std(2, unbiased=False)
+
+
+def statistics(stages: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Means and standard deviations of all channels of all stages, (B, N), stages on a like scale."""
     found = []
-    for stage in features:
-        values = stage.float().flatten(2)
-        scale = values.square().mean((1, 2)).sqrt()[:, None].clamp_min(1e-6)
-        found += [values.mean(2) / scale, values.std(2, unbiased=False) / scale]
+    for mean, deviation in stages:
+        scale = (mean.square() + deviation.square()).mean(1).sqrt()[:, None].clamp_min(1e-6)
+        found += [mean / scale, deviation / scale]
     return torch.cat(found, dim=1)
 
 

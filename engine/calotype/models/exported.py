@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from calotype.image import chroma as chromas
-from calotype.models import dual
+from calotype.models import dual, manner
+from calotype.models.device import Device
+from calotype.models.manner import Manner
+from calotype.models.painter import Painter
 from calotype_wire import atomic
 from calotype_wire.errors import CalotypeError
 
@@ -52,6 +55,22 @@ class Style(_Part):
         return made.clamp(0, 1)
 
 
+class Own(_Part):
+    """One style, with all that it has changed of the network."""
+
+    inputs, outputs = ("photo",), ("painting",)
+
+    def __init__(self, network: dual.Dual, manner: Manner) -> None:
+        super().__init__(network)
+        self.painter = Painter(network).changed(manner.changes)
+        self.register_buffer("row", manner.row)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        made, _ = self.painter(*chromas.split(photo), self.row)
+        picture: Tensor = made.clamp(0, 1)
+        return picture
+
+
 class Both(_Part):
     inputs, outputs = ("luma", "hints", "trust", "palette", "style"), ("chroma", "painting")
 
@@ -70,7 +89,16 @@ def export(name: str, path: Path, network: dual.Dual) -> float:
 
     name: of PARTS. network: on the CPU. Raises CalotypeError EXPORT_FAILED, and leaves path as it was.
     """
-    part = PARTS[name](network).eval()
+    return _export(PARTS[name](network).eval(), path)
+
+
+def style(name: str, path: Path) -> float:
+    """As export, of one style with its numbers in the file. Raises CalotypeError NO_STYLE, BAD_STYLE, too."""
+    network = dual.shipped(Device("cpu", torch.float32))
+    return _export(Own(network, manner.named(name, network)).eval(), path)
+
+
+def _export(part: _Part, path: Path) -> float:
     sizes = {key: {2: "height", 3: "width"} for key in (*part.inputs, *part.outputs) if key not in FLAT}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this exporter is the old one, and notes on constants

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from calotype import stylebook
 from calotype.community import cards
 from calotype.ops.task import Task
+from calotype.portfolio import shelf
 from calotype_wire import params, places
 
 C = TypeVar("C", bound=type)
@@ -28,11 +29,14 @@ def operation(
     extra: tuple[tuple[str, str], ...] = (),
     whole: bool = False,
     offered: bool = True,
+    background: bool = False,
+    layers_min: int = 1,
 ) -> Callable[[C], C]:
     """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case.
 
     extra: for results after the first, the command line's option that writes it, and its help. whole: it
     must see all of the layer, even where a part is selected. offered: False leaves it to programs.
+    background, layers_min: as of params.Operation.
     """
 
     def declare(cls: C) -> C:
@@ -41,7 +45,10 @@ def operation(
             dataclasses.replace(field.metadata["parameter"], name=field.name)
             for field in dataclasses.fields(cls)
         )
-        _declared[name] = (params.Operation(name, label, help, parameters, extra, whole, offered), cls)
+        _declared[name] = (
+            params.Operation(name, label, help, parameters, extra, whole, offered, background, layers_min),
+            cls,
+        )
         return cls
 
     return declare
@@ -86,10 +93,16 @@ def file(label: str, help: str) -> Any:
 
 
 def style(label: str, help: str) -> Any:
-    """The name of one of the catalogue."""
-    known = stylebook.catalogue()
-    choices = tuple((style.name, style.label) for style in known)
-    return _field(params.Style("", label, help, known[0].name, False, choices, str(places.swatches_dir())))
+    """The name of one of the catalogue, or of the user's own: those that there are when it is asked for."""
+    default, folder = stylebook.catalogue()[0].name, str(places.swatches_dir())
+    return _field(params.Style("", label, help, default, False, tuple(shelf.choices()), folder))
+
+
+def pictures(label: str, help: str, default: str) -> Any:
+    """Which of an editor's pictures are sent: one of params.PICTURES."""
+    labels = ("The whole document", "The active layer", "The selected layers")
+    choices = tuple(zip(params.PICTURES, labels, strict=True))
+    return _field(params.Pictures("", label, help, default, False, choices))
 
 
 def palette(label: str, help: str) -> Any:
@@ -107,7 +120,8 @@ def _field(parameter: params.Parameter) -> Any:
 
 
 def declared() -> list[params.Operation]:
-    return [declaration for declaration, _ in _declared.values()]
+    choices = shelf.choices()
+    return [declaration.with_styles(choices) for declaration, _ in _declared.values()]
 
 
 def build(name: str, values: dict[str, Any]) -> Runnable:

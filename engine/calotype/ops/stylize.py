@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from calotype import stylebook
 from calotype.image import chroma as chromas
 from calotype.image import files, tiles
 from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import painted
-from calotype.models import device as devices
 from calotype.models import dual, gatys, manner
 from calotype.models.manner import Manner
 from calotype.ops.colorize import BY_PIXEL
 from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
 from calotype.ops.denoise import blend as to_strength
+from calotype.ops.easel import Easel
 from calotype.ops.task import Task
+from calotype.portfolio import shelf
 from calotype_wire.errors import CalotypeError
 
 SIDE_PX = 1024
@@ -48,7 +48,7 @@ class Stylize:
     strength: float = number(
         "Strength", "How much of the painting is laid over the photo; 0 leaves it as it is.", 100
     )
-    style: str = style("Style", "One of the catalogue.")
+    style: str = style("Style", "One of the catalogue, or one that you have trained.")
     style_layer: int | None = other_layer(
         "Style layer", "A layer whose style is taken instead, whatever its size.", any_size=True
     )
@@ -107,14 +107,12 @@ class Stylize:
         network = dual.shipped(task.device)
         manners = self._manners(task, network)
         shares = None
-        rows = Manner.blended(manners).row
         if self.blend_layer is not None:
-            rows = torch.cat([each.row for each, _ in manners])
             shares = _shares(source, task.layers[self.blend_layer], len(manners), height, width)
         task.progress(0.1, "Painting")
-        painter = _Painter(task, network, rows.to(task.device.name), self.colourise)
+        easel = Easel(task, network, manners, shares is not None, self.colourise, SIDE_PX)
         given = photo if shares is None else torch.cat([photo, shares[0]])
-        made, chroma = torch.split(tiles.padded(painter.paint, given, dual.CONTRACT.multiple), [3, 2])
+        made, chroma = torch.split(tiles.padded(easel.paint, given, dual.CONTRACT.multiple), [3, 2])
 
         def show(padded: Tensor) -> None:
             def so_far() -> Tensor:
@@ -146,7 +144,11 @@ class Stylize:
             picture = Canvas.of(files.read(Path(self.style_image)).layer)
             return [(_manner_of(picture, network, task), 1.0)]
         parts = _parsed(self.blend) if self.blend.strip() else [(self.style, 1.0)]
-        return [(manner.of_catalogue(name), share) for name, share in parts]
+        found = [(manner.named(name, network), share) for name, share in parts]
+        for (name, _), (each, _) in zip(parts, found, strict=True):
+            if each.outdated:
+                task.report(f"'{name}' was trained with an earlier Calotype: train it again for its best.")
+        return found
 
     def _refined(
         self,
@@ -175,91 +177,6 @@ class Stylize:
         return tiles.padded(run, torch.cat(given), dual.CONTRACT.multiple)
 
 
-class _Painter:
-    """row: as of Dual. colourise: the photo is grey and gets colours in the same pass, if one holds it."""
-
-    def __init__(self, task: Task, network: dual.Dual, row: Tensor, colourise: bool) -> None:
-        self.task = task
-        self.network = network
-        self.row = row
-        self.colourise = colourise
-
-    def paint(self, given: Tensor) -> Tensor:
-        """The painting and the photo's chroma, (1, 5, h, w).
-
-        given: (1, 3 + K, h, w), sides multiples of 16: the photo, and the shares of K styles unless K is 0.
-        """
-        photo, shares = given[:, :3], given[:, 3:] if given.shape[1] > 3 else None
-        luma, chroma = chromas.split(photo)
-        factor = max(1.0, max(given.shape[2:]) / SIDE_PX)
-        height, width = (max(16, round(side / factor / 16) * 16) for side in given.shape[2:])
-        small, small_chroma, small_shares = (
-            x if x is None or factor == 1 else interpolate(x, (height, width), mode="area")
-            for x in (luma, chroma, shares)
-        )
-        assert small is not None
-        assert small_chroma is not None
-        if self.colourise:
-            made, small_chroma = self._both(small, small_shares)
-            chroma = interpolate(small_chroma, luma.shape[2:], mode="bilinear")
-            if factor == 1:
-                return torch.cat([made, chroma], dim=1)
-        made, moments = self._one(small, small_chroma, small_shares, None)
-        if factor > 1:
-            made = self._in_tiles(luma, chroma, shares, moments)
-        return torch.cat([made, chroma], dim=1)
-
-    def _one(
-        self, luma: Tensor, chroma: Tensor, shares: Tensor | None, moments: dual.Moments | None
-    ) -> tuple[Tensor, dual.Moments]:
-        luma, chroma = self.task.device.send(luma), self.task.device.send(chroma)
-        if shares is not None:
-            shares = self.task.device.send(shares)
-        with self.task.device.inference():
-            made, moments = self.network.stylise(luma, chroma, self.row, shares, moments)
-        return made.float().cpu(), moments
-
-    def _both(self, luma: Tensor, shares: Tensor | None) -> tuple[Tensor, Tensor]:
-        luma = self.task.device.send(luma)
-        known, palette = torch.zeros_like(luma), luma.new_zeros(1, dual.PALETTE)
-        if shares is not None:
-            shares = self.task.device.send(shares)
-        with self.task.device.inference():
-            nothing = known.expand(-1, 2, -1, -1)
-            chroma, made = self.network.both(luma, nothing, known, palette, self.row, shares)
-        return made.float().cpu(), chroma.float().cpu()
-
-    def _in_tiles(self, luma: Tensor, chroma: Tensor, shares: Tensor | None, moments: dual.Moments) -> Tensor:
-        """Tiles that agree, by the moments of a small picture."""
-        height, width = luma.shape[2:]
-        made = torch.empty(1, 3, height, width)
-
-        def run(tile: Tensor, box: Box) -> Tensor:
-            part = (..., slice(box.y0, box.y1), slice(box.x0, box.x1))
-            share = None if shares is None else shares[part]
-            painting, _ = self._one(luma[part], chroma[part], share, moments)
-            return painting[0].clamp(0, 1)
-
-        def write(rows: Box, picture: Tensor) -> None:
-            made[0, :, rows.y0 : rows.y1] = picture
-
-        def attempt(side: int) -> None:
-            tiles.process(
-                Box(0, 0, width, height),
-                lambda box: luma[0, :, box.y0 : box.y1, box.x0 : box.x1],
-                run,
-                write,
-                dual.CONTRACT.halo_px,
-                dual.CONTRACT.multiple,
-                side,
-                lambda fraction: self.task.progress(0.1 + 0.8 * fraction, "Painting"),
-            )
-
-        budget_bytes = devices.free_bytes(self.task.device) // 4
-        tiles.with_less_memory(attempt, tiles.side_within(budget_bytes, dual.CONTRACT.bytes_a_pixel))
-        return made
-
-
 def _manner_of(picture: Canvas, network: dual.Dual, task: Task) -> Manner:
     factor = max(1.0, max(picture.box.width, picture.box.height) / STYLE_PX)
     height, width = (max(16, round(n / factor / 16) * 16) for n in (picture.box.height, picture.box.width))
@@ -270,7 +187,7 @@ def _manner_of(picture: Canvas, network: dual.Dual, task: Task) -> Manner:
 
 def _parsed(blend: str) -> list[tuple[str, float]]:
     """Styles and their weights, which add up to 1. Raises CalotypeError BAD_PARAMETER."""
-    known = [style.name for style in stylebook.catalogue()]
+    known = [name for name, _ in shelf.choices()]
     found: list[tuple[str, float]] = []
     for part in blend.split(","):
         name, _, weight = part.strip().partition(":")

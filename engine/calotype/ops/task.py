@@ -1,9 +1,9 @@
 """What an operation is given to work on, and where its results go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,12 +29,25 @@ SAME_QUALITY = 5.0
 """Points of the score that say nothing: the truth then goes either way (weights/quality.md)."""
 
 
+class Cancelled(Exception):  # noqa: N818 not an error
+    """The user wants this job no longer. pause: what it has learnt is to be kept."""
+
+    def __init__(self, pause: bool = False) -> None:
+        super().__init__()
+        self.pause = pause
+
+
+class Progress(Protocol):
+    """Tells the user how far a job is. curve: of one that learns, its losses so far. Raises Cancelled."""
+
+    def __call__(self, fraction: float, stage: str, curve: Sequence[float] = ()) -> None: ...
+
+
 class Task:
     """One run of an operation. layers[0] is the one to work on.
 
-    allocate(name, size, content): memory for a result, filled with content where there is any.
-    progress(fraction, stage): tells the user; raises where the user has cancelled. show(make): now
-    and then calls make() for what there is so far of layers[0], (3, h, w), 0..1, of any size.
+    allocate(name, size, content): memory for a result, filled with content where there is any. show(make):
+    now and then calls make() for what there is so far of layers[0], (3, h, w), 0..1, of any size.
     """
 
     def __init__(
@@ -44,7 +57,7 @@ class Task:
         into_alpha: bool,
         device: Device,
         allocate: Callable[[str, int, Buffer | None], memoryview],
-        progress: Callable[[float, str], None],
+        progress: Progress,
         show: Callable[[Callable[[], Tensor]], None] = lambda picture: None,
     ) -> None:
         self.layers = layers

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset
 from calotype import stylebook
 from calotype.image import chroma as chromas
 from calotype.image.metrics import colourfulness, psnr
+from calotype.models import device as devices
 from calotype.models import distances, dual, encoder
 from calotype.train import bout, data, degradations, hints, losses
 from calotype.train.recipe import Batch, Objective, Sheet
@@ -172,7 +173,7 @@ def trials(network: dual.Dual, folder: Path, count: int) -> Iterator[tuple[Tenso
         }
         results = {"grey": luma.expand(-1, 3, -1, -1)}
         for name, given in asked.items():
-            with torch.autocast(device.type, torch.bfloat16):
+            with devices.named(str(device)).precision():
                 told = network.colour(luma.to(device), *(part[None].to(device) for part in given))
             results[name] = chromas.join(luma, told.float().cpu())
         yield clean, results
@@ -190,7 +191,7 @@ def stylised(
             for p in (path, paintings[index * 17 % len(paintings)])
         )
         luma, chroma = (part.to(device) for part in chromas.split(clean))
-        with torch.autocast(device.type, torch.bfloat16):
+        with devices.named(str(device)).precision():
             row = network.row_of(encoder.shipped(device)(painting.to(device)))
             made, _ = network.stylise(luma, chroma, row)
         yield clean, made.float().cpu(), painting

@@ -1,9 +1,10 @@
-"""What a run tells: figures in log.csv, notes.txt, pictures in samples/, all of it in TensorBoard."""
+"""What a run tells: figures in log.csv, notes.txt, pictures in samples/; all in TensorBoard, if installed."""
 
 import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +22,11 @@ class Journal:
     """Writes into run; the rows and notes themselves stay in the state, so that they resume with it."""
 
     def __init__(self, run: Path, state: State) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # two seconds to import: only when training
-
         self.run = run
         self.state = state
         if state.step and not state.rows:  # a checkpoint of before it held them
             state.rows = _rows(run / "log.csv")
-        self.board = SummaryWriter(run, purge_step=state.step + 1)
+        self.board = _board(run, state.step + 1)
 
     def row(self, figures: Mapping[str, float]) -> None:
         """figures: with their 'step'."""
@@ -38,17 +37,19 @@ class Journal:
         writer.writeheader()
         writer.writerows(self.state.rows)
         atomic.write(self.run / "log.csv", text.getvalue().encode(), 0o644)
-        for key, value in figures.items():
-            self.board.add_scalar(key, value, int(figures["step"]))
-        self.board.flush()
+        if self.board:
+            for key, value in figures.items():
+                self.board.add_scalar(key, value, int(figures["step"]))
+            self.board.flush()
         print(" ".join(f"{key}={value:.4g}" for key, value in figures.items()), flush=True)
 
     def note(self, sentence: str) -> None:
         self.state.notes.append(sentence)
         text = "".join(f"{note}\n" for note in self.state.notes)
         atomic.write(self.run / "notes.txt", text.encode(), 0o644)
-        self.board.add_text("notes", sentence, self.state.step)
-        self.board.flush()
+        if self.board:
+            self.board.add_text("notes", sentence, self.state.step)
+            self.board.flush()
         print(sentence, flush=True)
 
     def sheet(self, rows: Sheet) -> None:
@@ -57,10 +58,21 @@ class Journal:
         data = io.BytesIO()
         Image.fromarray(picture.permute(1, 2, 0).numpy()).save(data, "PNG")
         atomic.write(self.run / "samples" / f"{self.state.step}.png", data.getvalue(), 0o644)
-        self.board.add_image("samples", picture.numpy(), self.state.step)
+        if self.board:
+            self.board.add_image("samples", picture.numpy(), self.state.step)
 
     def close(self) -> None:
-        self.board.close()
+        if self.board:
+            self.board.close()
+
+
+def _board(run: Path, step: int) -> Any:
+    """TensorBoard's writer, from that step on; None where the extra 'train' is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # two seconds to import: only when training
+    except ImportError:
+        return None
+    return SummaryWriter(run, purge_step=step)
 
 
 def _rows(log: Path) -> list[dict[str, float]]:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -52,6 +52,23 @@ class Schedule:
         return min(1.0, (step + 1) / self.warmup_steps) * float(0.505 + 0.495 * np.cos(np.pi * progress))
 
 
+@dataclass(frozen=True)
+class Moment:
+    """After a step. progress: 0..1 of the run. loss: of that step, even one that was gone back on; not a
+    number where none was taken yet.
+
+    network: as it would be kept now.
+    """
+
+    progress: float
+    state: checkpoint.State
+    loss: float
+    network: nn.Module
+
+
+Watch = Callable[[Moment], bool]
+
+
 def train(
     recipe: Recipe,
     data: Path,
@@ -62,15 +79,17 @@ def train(
     device: str = "cpu",
     workers: int = 0,
     processes: Processes | None = None,
+    watch: Watch | None = None,
 ) -> Path:
     """Train, or go on where run's checkpoint stands, and return the path of the best averaged weights.
 
     data, held_out: folders of photos, or lists of them. run: folder for checkpoint, weights, log.csv, notes,
-    sample pictures and TensorBoard events. workers: processes that prepare samples. The same seed, steps,
-    device and number of processes repeat a run. Raises CalotypeError TRAINING_DIVERGED.
+    sample pictures and TensorBoard events. workers: processes that prepare samples. watch: told of every
+    step and of the end; where it says False, what has been learnt is kept for another time and this ends.
+    The same seed, steps, device and number of processes repeat a run. Raises CalotypeError TRAINING_DIVERGED.
     """
     training = _Training(recipe, held_out, run, schedule, seed, processes or Alone(device))
-    training.learn(data, workers)
+    training.learn(data, workers, watch)
     return run / "best.safetensors"
 
 
@@ -96,6 +115,7 @@ class _Training:
         self.parts = checkpoint.Parts(network, average, companions, optimizers)
         self.guard = Guard()
         self.vitals: list[dict[str, float]] = []  # since the last evaluation
+        self.loss = float("nan")
         self.file = run / "checkpoint.safetensors"
         fresh = not self.file.exists()
         self.state = checkpoint.State() if fresh else checkpoint.load(self.file, self.parts)
@@ -109,7 +129,7 @@ class _Training:
     def _place(self, part: nn.Module) -> nn.Module:
         return part.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def learn(self, data: Path, workers: int) -> None:
+    def learn(self, data: Path, workers: int, watch: Watch | None) -> None:
         state, batch_size = self.state, self.recipe.batch_size
         order = _Endless(state.samples + self.processes.rank, self.processes.count)
         samples = self.recipe.samples(data, self.seed)
@@ -128,11 +148,20 @@ class _Training:
             if state.elapsed_s - saved_s > self.schedule.checkpoint_s and self.guard.calm:
                 self._save()
                 saved_s = state.elapsed_s
+            if watch and not watch(self._moment()):
+                self._save()
+                return
             began = time.monotonic()  # evaluations and checkpoints do not count against the minutes
+        if watch:
+            watch(self._moment())
         self._evaluate()
         self._save()
         if self.processes.rank == 0:
             self.journal.close()
+
+    def _moment(self) -> Moment:
+        progress = self.schedule.progress(self.state.step, self.state.elapsed_s)
+        return Moment(progress, self.state, self.loss, self.parts.average.module)
 
     def _step(self, batch: Batch, began: float) -> str | None:
         """Every objective's turn on one batch. Returns what went wrong, if anything did."""
@@ -153,6 +182,7 @@ class _Training:
         state.samples += self.recipe.batch_size * self.processes.count
         state.elapsed_s += vitals.pop("spent_s") * self.processes.count
         self.vitals.append(vitals)
+        self.loss = vitals[self.turns[0].objective.name]
         names = [each.objective.name for each in self.turns]
         losses, gradients = ([vitals[name + end] for name in names] for end in ("", "_gradient"))
         standing = Standing(vitals["lead"], vitals["score_made"]) if "lead" in vitals else None
@@ -194,7 +224,8 @@ class _Training:
             self.journal.note(sentence)
 
     def _evaluate(self) -> None:
-        if self.processes.rank != 0 or not self.vitals:
+        judged = not self.vitals and (self.run / "best.safetensors").exists()
+        if self.processes.rank != 0 or judged:
             self.vitals.clear()
             return
         average, state = self.parts.average, self.state
@@ -204,7 +235,8 @@ class _Training:
             if isinstance(self.recipe, Pictured):
                 self.journal.sheet(self.recipe.samples_sheet(average.module, self.held_out))
         average.train()
-        learnt = {key: fmean(vitals[key] for vitals in self.vitals) for key in self.vitals[0]}
+        named = self.vitals[0] if self.vitals else {}
+        learnt = {key: fmean(vitals[key] for vitals in self.vitals) for key in named}
         self.journal.row({"step": state.step, "elapsed_s": round(state.elapsed_s)} | learnt | figures)
         self.vitals.clear()
         if figures["score"] > state.best:

@@ -16,7 +16,7 @@ Sheet = list[tuple[Tensor, ...]]
 
 
 class Recipe(Protocol):
-    """What one model's training is made of. Most models need no more than this."""
+    """What one model's training is made of: it is Simple, or Accompanied."""
 
     @property
     def name(self) -> str: ...
@@ -33,11 +33,16 @@ class Recipe(Protocol):
         """Endless and map-style: sample i depends on the seed and i alone."""
         ...
 
-    def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...
-
     def evaluate(self, network: nn.Module, folder: Path) -> dict[str, float]:
         """Figures on held-out pictures. Higher 'score' is better and decides which weights are kept."""
         ...
+
+
+@runtime_checkable
+class Simple(Recipe, Protocol):
+    """A recipe with one loss."""
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,9 @@ def companions_of(recipe: Recipe) -> nn.Module:
 def objectives_of(recipe: Recipe, network: nn.Module, companions: nn.Module) -> list[Objective]:
     if isinstance(recipe, Accompanied):
         return recipe.objectives(network, companions)
+    assert isinstance(recipe, Simple)
     return [Objective("loss", network, partial(_single, recipe, network))]
 
 
-def _single(recipe: Recipe, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+def _single(recipe: Simple, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
     return {"loss": recipe.loss(network, batch)}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from calotype.models import device as devices
 from calotype.train.processes import Processes
 from calotype.train.recipe import Batch, Objective
 
@@ -25,7 +26,7 @@ class Turn:
         objective = self.objective
         for group in self.optimizer.param_groups:
             group["lr"] = rate * objective.rate
-        with torch.autocast(torch.device(processes.device).type, torch.bfloat16):
+        with devices.named(processes.device).precision():
             terms = {key: term.float() for key, term in objective.loss(batch).items()}
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,304 @@
+"""Train Style: a painter's own hand, learnt from the document that is open or from any pictures."""
+
+import io
+import json
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from calotype.image import chroma as chromas
+from calotype.image import face as faces
+from calotype.image import files
+from calotype.image.codec import Box, Canvas
+from calotype.image.marks import painted as covered
+from calotype.models import dual, encoder, painter
+from calotype.models.manner import Manner
+from calotype.ops.declare import choice, file, number, operation, other_layer, pictures, text
+from calotype.ops.task import Cancelled, Task
+from calotype.portfolio import shelf
+from calotype.portfolio.stylefile import Card
+from calotype.train import data, loop, style, windows
+from calotype.train.windows import Subject
+from calotype.version import VERSION
+from calotype_wire import atomic
+from calotype_wire.errors import CalotypeError
+
+PICTURE_PX = 512
+"""Longer side of what is learnt from, as in Stylize."""
+
+PICTURES_MAX = 100
+SAMPLE_S = 3.0
+"""Between two samples: each takes a tenth of a second."""
+
+THUMBNAIL_PX = 112
+RESERVE_S = 6.0
+"""Of the time, for looking at the pictures, judging and keeping."""
+
+
+@operation(
+    "Train Style",
+    "Learns a style from the document that is open, so that Stylize can paint any photo in it.",
+    background=True,
+    layers_min=0,
+)
+@dataclass(frozen=True)
+class TrainStyle:
+    name: str = text("Name", "What the new style is called; left empty, as the layer or file.")
+    pictures: str = pictures(
+        "Learn from", "What the style is learnt from; a selection limits it.", "document"
+    )
+    level: str = choice(
+        "Level",
+        "How well it is learnt: at once, by a minute's training, or by longer ones that change more of the "
+        "network and make larger files.",
+        "standard",
+        {name: level.label for name, level in style.LEVELS.items()},
+    )
+    seconds: float | None = number(
+        "Time", "Seconds to train, instead of the level's own.", None, 1, 7200, "s"
+    )
+    exclude_layer: int | None = other_layer(
+        "Leave out", "A layer: nothing is learnt from what lies below its paint."
+    )
+    more: str | None = file(
+        "More pictures", "A picture file, or a folder of them, that the style is learnt from as well."
+    )
+
+    def run(self, task: Task) -> None:
+        with _writing():
+            name, lesson = self._begin(task)
+            plan = self._plan(name)
+            with shelf.training(name):
+                try:
+                    self._learn(task, name, plan, lesson)
+                except Cancelled as stop:
+                    if not stop.pause:
+                        shelf.clear(name)
+                    raise
+
+    def _begin(self, task: Task) -> tuple[str, style.Lesson]:
+        """The style's name, and what is to be learnt, now in its run's folder."""
+        if not task.layers and self.more is None:
+            return self._resumed()
+        task.progress(0.01, "Looking at the pictures")
+        subjects = list(self._subjects(task))
+        network = dual.shipped(task.device)
+        judge = encoder.shipped(torch.device(task.device.name))
+        with task.device.precision():
+            found = windows.chosen(subjects, judge)
+            lesson = style.Lesson.of(found, tuple(subject.name for subject in subjects), network)
+        wanted = self.name.strip() or shelf.free_name(subjects[0].name)
+        name = shelf.check_free(wanted)
+        kept = shelf.run_folder(name)
+        if not (kept.exists() and self._goes_on(kept, lesson)):
+            shelf.clear(name)
+            kept.mkdir(parents=True)
+            lesson.save(kept / "lesson.safetensors")
+            plan = {"level": self.level, "seconds": self._seconds}
+            atomic.write(kept / "plan.json", json.dumps(plan).encode(), 0o644)
+        return name, lesson
+
+    @property
+    def _seconds(self) -> float:
+        return self.seconds or style.LEVELS[self.level].seconds
+
+    def _goes_on(self, kept: Path, lesson: style.Lesson) -> bool:
+        """Whether what is unfinished there is the same as what is asked for."""
+        try:
+            plan = json.loads((kept / "plan.json").read_text("utf-8"))
+            return plan["level"] == self.level and style.Lesson.load(kept / "lesson.safetensors").same(lesson)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _resumed(self) -> tuple[str, style.Lesson]:
+        names = [each["name"] for each in shelf.unfinished()]
+        if self.name not in names:
+            raise CalotypeError(
+                "NO_STYLE",
+                "There is nothing to learn from: give a picture, or the name of an unfinished training "
+                f"({', '.join(names) or 'there is none'}).",
+            )
+        try:
+            return self.name, style.Lesson.load(shelf.run_folder(self.name) / "lesson.safetensors")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CalotypeError(
+                "BAD_STYLE",
+                f"What '{self.name}' has learnt so far is damaged. Discard it, and train it again.",
+            ) from error
+
+    def _plan(self, name: str) -> dict[str, Any]:
+        plan: dict[str, Any] = json.loads((shelf.run_folder(name) / "plan.json").read_text("utf-8"))
+        return plan
+
+    def _subjects(self, task: Task) -> Iterator[Subject]:
+        left_out = None if self.exclude_layer is None else task.layers[self.exclude_layer]
+        layers = [layer for layer in task.layers if layer is not left_out]
+        for index, layer in enumerate(layers):
+            share = _share(layer, task, index == 0, left_out)
+            yield Subject(layer.thumbnail(*share.shape), share, layer.shape.name or f"Layer {index + 1}")
+        for path in _pictures_at(self.more):
+            canvas = Canvas.of(files.read(path).layer)
+            share = _share(canvas, task, False, None)
+            yield Subject(canvas.thumbnail(*share.shape), share, path.stem)
+
+    def _learn(self, task: Task, name: str, plan: dict[str, Any], lesson: style.Lesson) -> None:
+        level = plan["level"]
+        recipe = style.StyleRecipe(lesson, level, learning_rate=style.LEVELS[level].learning_rate)
+        run = shelf.run_folder(name)
+        steps = 0
+        if level != "instant":
+            watch = _Watch(task, run)
+            seconds = max(1.0, float(plan["seconds"]) - RESERVE_S)
+            schedule = loop.Schedule(
+                None, seconds / 60, 10, checkpoint_s=5, evaluate_s=max(10.0, seconds / 4)
+            )
+            try:
+                best = loop.train(
+                    recipe, style.TRAIN, style.HELD_OUT, run, schedule, device=task.device.name, watch=watch
+                )
+            except CalotypeError as error:
+                if error.code != "TRAINING_DIVERGED":
+                    raise
+                raise CalotypeError(
+                    "TRAINING_DIVERGED",
+                    "The training went astray several times and was stopped; what was good is kept. Resume "
+                    "it, or train from other pictures.",
+                ) from error
+            if watch.stopped:
+                raise watch.stopped
+            weights, steps, spent_s = load_file(best), watch.steps, watch.elapsed_s
+        else:
+            weights, spent_s = recipe.network().state_dict(), 0.0
+        task.progress(0.97, "Keeping the style")
+        manner = style.changed(lesson, weights, level)
+        network = recipe.network()
+        network.load_state_dict(weights)
+        figures = recipe.evaluate(network.to(task.device.name).eval(), style.HELD_OUT)
+        card = Card(
+            level=level,
+            sources=lesson.sources[:20],
+            made=shelf.today(),
+            seconds=spent_s,
+            steps=steps,
+            content=figures["content"],
+            style=figures["style"],
+            network=painter.fingerprint(dual.shipped(task.device)),
+            engine=VERSION,
+        )
+        kept = shelf.add(
+            name, manner.to_file(lesson.last, card, thumbnail(manner, dual.shipped(task.device)))
+        )
+        shelf.finish(name)
+        self._tell(task, kept, card, run)
+
+    def _tell(self, task: Task, name: str, card: Card, run: Path) -> None:
+        task.facts |= {"style": name, "level": card.level, "steps": card.steps, "learnt_s": card.seconds}
+        task.facts |= {"content": card.content, "style_distance": card.style}
+        task.report(f"'{name}' is among the styles now: choose it in Stylize.")
+        learnt = f" after {card.steps} steps" if card.steps else ""
+        task.report(f"Style distance {card.style:.2f}, content distance {card.content:.2f}{learnt}.")
+
+
+class _Watch:
+    """Tells the user of a training, and learns whether it is wanted still."""
+
+    def __init__(self, task: Task, run: Path) -> None:
+        self.task = task
+        self.file = run / "curve.json"
+        self.stopped: Cancelled | None = None
+        self.steps, self.elapsed_s = 0, 0.0
+        self.curve: list[float] = []
+        self.face = faces.face(192)
+        self._showed_at = self._saved_at = time.monotonic()
+
+    def __call__(self, moment: loop.Moment) -> bool:
+        step = self.steps = moment.state.step
+        self.elapsed_s = moment.state.elapsed_s
+        if not self.curve and step > 1 and self.file.exists():
+            self.curve = json.loads(self.file.read_text("utf-8"))
+        if math.isfinite(moment.loss):
+            self.curve = [*self.curve[: step - 1], moment.loss]
+        now = time.monotonic()
+        if now - self._showed_at > SAMPLE_S:
+            self._showed_at = now
+            self.task.show(lambda: style.painted(moment.network, self.face)[0])
+        if now - self._saved_at > 5 * SAMPLE_S:
+            self._saved_at = now
+            self._save()
+        try:
+            self.task.progress(0.02 + 0.94 * moment.progress, "Learning", self.curve)
+        except Cancelled as stop:
+            self.stopped = stop
+            self._save()
+        return self.stopped is None
+
+    def _save(self) -> None:
+        atomic.write(self.file, json.dumps(self.curve).encode(), 0o644)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CalotypeError(
+            "NOT_WRITTEN",
+            f"The style could not be kept ({error.strerror or error}). Free some disk space and train again: "
+            "it goes on where it was. Your other styles are as they were.",
+        ) from error
+
+
+def _share(layer: Canvas, task: Task, selected: bool, excluded: Canvas | None) -> Tensor:
+    """How far each place of the layer, reduced, may be learnt from, (h, w)."""
+    box = layer.box
+    factor = max(1.0, max(box.width, box.height) / PICTURE_PX)
+    height, width = (max(1, round(side / factor)) for side in (box.height, box.width))
+    share = torch.ones(height, width)
+    if layer.has_alpha:
+        share = layer.reduced(height, width, lambda: None)[1][0]
+    if selected and task.selection is not None:
+        whole = task.selection.mask(Box(0, 0, box.width, box.height))
+        share = share * torch.nn.functional.interpolate(whole[None, None], (height, width), mode="area")[0, 0]
+    if selected and excluded is not None:
+        share = share * (1 - covered(layer, excluded, height, width)[1][0])
+    return share
+
+
+def _pictures_at(path: str | None) -> list[Path]:
+    """The file, or those of the folder. Raises CalotypeError BAD_FILE."""
+    if path is None:
+        return []
+    place = Path(path)
+    if not place.is_dir():
+        return [place]
+    found = data.listed(place)
+    if not found or len(found) > PICTURES_MAX:
+        raise CalotypeError(
+            "BAD_FILE",
+            f"The folder {place.name} holds {len(found)} pictures. Choose one with 1 to {PICTURES_MAX}.",
+        )
+    return found
+
+
+def thumbnail(manner: Manner, network: dual.Dual) -> bytes:
+    """What the style makes of the demo's face, as a JPEG."""
+    face = faces.face(THUMBNAIL_PX)
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        parts = [part.to(device) for part in chromas.split(face)]
+        changes = {name: value.to(device) for name, value in manner.changes.items()}
+        made, _ = painter.Painter(network).changed(changes)(*parts, manner.row.to(device))
+    pixels = (made[0].float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    kept = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(kept, "JPEG", quality=80)
+    return kept.getvalue()

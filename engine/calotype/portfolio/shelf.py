@@ -1,0 +1,340 @@
+"""The user's styles on disk: listed, named, moved in and out. What is not finished lies beside them."""
+
+import contextlib
+import datetime
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from calotype import names, stylebook
+from calotype.portfolio import stylefile
+from calotype.portfolio.stylefile import SUFFIX, Card, Stylefile
+from calotype_wire import atomic, places
+from calotype_wire.errors import CalotypeError
+
+COUNT_MAX = 150
+NAME_CHARS_MAX = 40
+"""So that all of them fit a message of the wire."""
+
+ORPHAN_S = 600.0
+"""Nobody takes so long to write a style."""
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Name, time and size of every file: something else as soon as a style is."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A style on the shelf. bytes: of its file."""
+
+    name: str
+    card: Card
+    bytes: int
+    favourite: bool
+
+    def to_wire(self) -> dict[str, Any]:
+        card = self.card
+        sources = ", ".join(card.sources)
+        return {
+            "name": self.name,
+            "own": True,
+            "favourite": self.favourite,
+            "level": card.level,
+            "made": card.made,
+            "sources": sources if len(sources) <= 120 else sources[:119] + "\N{HORIZONTAL ELLIPSIS}",
+            "seconds": round(card.seconds, 1),
+            "content": round(card.content, 3),
+            "style": round(card.style, 3),
+            "bytes": self.bytes,
+        }
+
+
+def folder() -> Path:
+    return places.data_dir() / "styles"
+
+
+def file_of(name: str) -> Path:
+    return folder() / f"{name}{SUFFIX}"
+
+
+def favourites_file() -> Path:
+    return folder() / "favourites.json"
+
+
+def unfinished_folder() -> Path:
+    """A folder for each style that is in training, or was when something stopped it."""
+    return folder() / "unfinished"
+
+
+def run_folder(name: str) -> Path:
+    return unfinished_folder() / name
+
+
+def logs_folder() -> Path:
+    """What trainings told: figures, samples, TensorBoard's events."""
+    return folder() / "logs"
+
+
+def stamp() -> Stamp:
+    """Cheap: to be asked for often."""
+    found = []
+    for place in (folder(), unfinished_folder()):
+        with contextlib.suppress(OSError), os.scandir(place) as entries:
+            for entry in entries:
+                facts = entry.stat(follow_symlinks=False)
+                found.append((entry.name, facts.st_mtime_ns, facts.st_size))
+    return tuple(sorted(found))
+
+
+def own_names() -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(folder()) as entries:
+        stems = [entry.name.removesuffix(SUFFIX) for entry in entries if entry.name.endswith(SUFFIX)]
+        return sorted((stem for stem in stems if names.allowed(stem, NAME_CHARS_MAX)), key=str.casefold)
+    return []
+
+
+def kept() -> list[Kept]:
+    """All that can be read, by name. Files that are damaged are left out."""
+    loved = favourites()
+    found = []
+    for name in own_names():
+        with contextlib.suppress(CalotypeError):
+            file = get(name)
+            found.append(Kept(name, file.card, file.bytes, name in loved))
+    return found
+
+
+def get(name: str) -> Stylefile:
+    """Raises CalotypeError NO_STYLE, BAD_STYLE."""
+    path = file_of(match(name))
+    facts = path.stat()
+    return _read(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=COUNT_MAX)
+def _read(path: Path, changed: int, size: int) -> Stylefile:
+    return stylefile.read(path)
+
+
+def match(name: str) -> str:
+    """The name as it is on the shelf. Raises CalotypeError NO_STYLE."""
+    for known in own_names():
+        if names.same(known, name):
+            return known
+    yours = ", ".join(own_names()) or "none"
+    raise CalotypeError(
+        "NO_STYLE", f"You have no style '{names.plain(name, 40)}'. Your styles: {names.plain(yours, 250)}."
+    )
+
+
+def choices() -> list[tuple[str, str]]:
+    """Name and label of every style, favourites first, then the user's own, then the catalogue's."""
+    loved = favourites()
+    own = [(name, name) for name in own_names()]
+    known = own + [(style.name, style.label) for style in stylebook.catalogue()]
+    return sorted(known, key=lambda choice: choice[0] not in loved)
+
+
+def free_name(wanted: str) -> str:
+    """wanted, or with a number where it is taken."""
+    base = names.near(wanted, NAME_CHARS_MAX - 4) or "Style"
+    taken = _taken()
+    numbered = (f"{base} {number}" for number in range(2, COUNT_MAX + 3))
+    return next(n for n in (base, *numbered) if not any(names.same(n, each) for each in taken))
+
+
+def check_free(name: str) -> str:
+    """The name in the form that it is kept in. Raises CalotypeError BAD_PARAMETER."""
+    known = names.checked(name, "style", NAME_CHARS_MAX)
+    if any(names.same(known, each) for each in _taken()):
+        raise CalotypeError(
+            "BAD_PARAMETER", f"There is a style '{known}' already. Choose another name, or rename that one."
+        )
+    return known
+
+
+def _taken() -> list[str]:
+    return [*own_names(), *(style.name for style in stylebook.catalogue())]
+
+
+def add(name: str, data: bytes) -> str:
+    """Put a style's file on the shelf under that name, or not at all. Returns the name.
+
+    Raises CalotypeError BAD_STYLE, BAD_PARAMETER, NOT_WRITTEN.
+    """
+    stylefile.parse(data)
+    with _shelf():
+        known = check_free(name)
+        if len(own_names()) >= COUNT_MAX:
+            raise CalotypeError(
+                "BAD_PARAMETER",
+                f"You have {COUNT_MAX} styles already. Export and delete some, then try again.",
+            )
+        atomic.write(file_of(known), data, 0o644)
+    return known
+
+
+def import_file(path: Path, name: str = "") -> str:
+    """Returns the name that it got. Raises CalotypeError BAD_STYLE, BAD_FILE, BAD_PARAMETER, NOT_WRITTEN."""
+    file = stylefile.read(path)
+    return add(name or free_name(path.stem), file.data)
+
+
+def export_file(name: str, path: Path) -> None:
+    """Raises CalotypeError NO_STYLE, BAD_STYLE, NOT_WRITTEN."""
+    data = get(name).data
+    if path.is_dir():
+        path = path / f"{match(name)}{SUFFIX}"
+    try:
+        atomic.write(path, data, 0o644)
+    except OSError as error:
+        raise _not_written(path, error) from error
+
+
+def rename(name: str, to: str) -> str:
+    with _shelf():
+        old = match(name)
+        new = names.checked(to, "style", NAME_CHARS_MAX)
+        if not names.same(old, new):
+            check_free(new)
+        os.replace(file_of(old), file_of(new))
+        if (logs_folder() / old).exists():
+            os.replace(logs_folder() / old, logs_folder() / new)
+        _love(lambda loved: {new if each == old else each for each in loved})
+    return new
+
+
+def duplicate(name: str) -> str:
+    with _shelf():
+        known = match(name)
+        data = stylefile.read(file_of(known)).data
+    return add(free_name(known), data)
+
+
+def delete(name: str) -> None:
+    with _shelf():
+        known = match(name)
+        file_of(known).unlink()
+        shutil.rmtree(logs_folder() / known, ignore_errors=True)
+        _love(lambda loved: loved - {known})
+
+
+def favourites() -> frozenset[str]:
+    try:
+        found = json.loads(favourites_file().read_text("utf-8"))
+        return frozenset(each for each in found if isinstance(each, str))
+    except (OSError, ValueError, TypeError):
+        return frozenset()
+
+
+def favour(name: str, loved: bool) -> None:
+    """Also one of the catalogue."""
+    if name not in [style.name for style in stylebook.catalogue()]:
+        name = match(name)
+    with _shelf():
+        _love(lambda known: known | {name} if loved else known - {name})
+
+
+def _love(change: Any) -> None:
+    loved = sorted(change(set(favourites())))
+    atomic.write(favourites_file(), json.dumps(loved, ensure_ascii=False).encode(), 0o644)
+
+
+@contextlib.contextmanager
+def training(name: str) -> Iterator[None]:
+    """While a style learns: nobody else trains or discards it. Raises CalotypeError BUSY."""
+    lock = filelock.FileLock(unfinished_folder() / f".{name}.lock", mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise CalotypeError(
+            "BUSY", f"'{name}' is being trained already. Wait for it, or pause it."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _in_training(name: str) -> bool:
+    try:
+        with training(name):
+            return False
+    except CalotypeError:
+        return True
+
+
+def clear(name: str) -> None:
+    """What is unfinished of that name, if anything is."""
+    shutil.rmtree(run_folder(name), ignore_errors=True)
+
+
+def finish(name: str) -> None:
+    """A style has learnt all: what the training told stays, for whoever wants to know."""
+    run, kept = run_folder(name), logs_folder() / name
+    for part in ("checkpoint.safetensors", "best.safetensors", "lesson.safetensors", "lesson.json"):
+        (run / part).unlink(missing_ok=True)
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.parent.mkdir(exist_ok=True)
+    os.replace(run, kept)
+
+
+def unfinished() -> list[dict[str, Any]]:
+    """What is in training, or was stopped in the midst of it: name, level, seconds, and whether it runs."""
+    found = []
+    with contextlib.suppress(OSError):
+        for path in sorted(unfinished_folder().iterdir()):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                plan = json.loads((path / "plan.json").read_text("utf-8"))
+                told = {"name": path.name, "level": str(plan["level"]), "seconds": float(plan["seconds"])}
+                found.append({**told, "running": _in_training(path.name)})
+    return found
+
+
+def discard(name: str) -> None:
+    """What is unfinished of that name. Raises CalotypeError NO_STYLE."""
+    if name not in [each["name"] for each in unfinished()]:
+        sentence = f"No training of '{names.plain(name, 40)}' is unfinished."
+        raise CalotypeError("NO_STYLE", sentence)
+    with training(name):
+        clear(name)
+
+
+def today() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def _shelf() -> Iterator[None]:
+    """One at a time."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder() / ".lock", mode=0o600):
+            _sweep()
+            yield
+    except OSError as error:
+        raise _not_written(folder(), error) from error
+
+
+def _sweep() -> None:
+    """What writers have left that were killed (calotype_wire.atomic)."""
+    for path in folder().glob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ORPHAN_S:
+                path.unlink()
+
+
+def _not_written(path: Path, error: OSError) -> CalotypeError:
+    return CalotypeError(
+        "NOT_WRITTEN",
+        f"{path} could not be written ({error.strerror or error}). Free some disk space, or choose another "
+        "folder, and try again. Your styles are as they were.",
+    )
