@@ -1,8 +1,11 @@
 """Make the pictures of README.md, restoration.md, colour.md and style.md again: python docs/pictures.py
 
+With --styles WORK, that of train-style.md, from what benchmarks/train_style.py --work WORK has left.
 They show scikit-image's public-domain photos and what our own code makes of them, nothing else.
 """
 
+import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,14 @@ from PIL import Image
 from skimage import data, transform
 
 from calotype import cli, demo
+from calotype.portfolio import shelf
 from calotype.train import ageing, degradations
 from calotype.train.degradations import Array
 from calotype_wire.client import Request
 from calotype_wire.protocol import Layer, PixelFormat
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from learning.held_out import all_of_them
 
 FOLDER = Path(__file__).parent / "pictures"
 SEED = 7
@@ -55,7 +62,37 @@ def red(mask: Array, picture: Array) -> Array:
     return picture + (mask[..., :3] - picture) * mask[..., 3:]
 
 
+def trained(work: Path) -> None:
+    """Of each style that was learnt: a part of its source, and a photo after a second, a minute and ten."""
+    rocket = transform.resize(data.rocket()[60:400, 240:520], (192, 160), anti_aliasing=True).astype(
+        np.float32
+    )
+    tiles = []
+    for name, source in all_of_them().items():
+        folder = work / name.replace(" ", "-")
+        files = [folder / f"{level}.calostyle" for level in ("instant-0", "standard-60", "best-600")]
+        shown = [_painted(rocket, file) if file.exists() else np.ones_like(rocket) for file in files]
+        part = transform.resize(source[:384, :320], rocket.shape[:2], anti_aliasing=True).astype(np.float32)
+        tiles.append(np.hstack([part, *shown]))
+    rows = [np.hstack([*tiles[k : k + 2]]) for k in range(0, len(tiles), 2)]
+    pixels = np.rint(np.vstack(rows).clip(0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(FOLDER / "train-style.jpg", quality=85)
+
+
+def _painted(picture: Array, file: Path) -> Array:
+    name = shelf.import_file(file)
+    made_ = made("stylize", picture, style=name, refine=0)[0]
+    shelf.delete(name)
+    return made_
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--styles", type=Path, metavar="WORK")
+    work = parser.parse_args().styles
+    if work is not None:
+        trained(work)
+        return
     with tempfile.TemporaryDirectory() as folder:
         demo.run(None, Path(folder))
         before, after = (_read(Path(folder) / f"{name}.png") for name in ("before", "after"))

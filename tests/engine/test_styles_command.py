@@ -41,6 +41,12 @@ def test_a_style_is_trained_listed_used_moved_and_deleted(cells: Path, tmp_path:
     assert [style["name"] for style in listed["styles"]] == ["Cells", "cells 2"]
     assert "distance" in done("styles", "list", "--search", "CELLS 2").stdout
     assert done("styles", "list", "--search", "nothing").stdout.startswith("You have no")
+    folder = _folder(tmp_path / "photos")
+    Image.fromarray(photos.rocket()).save(folder / "rocket.png")
+    figures = json.loads(done("evaluate", "style", "--name", "Cells", "--data", folder, "--json").stdout)
+    catalogue = json.loads(done("evaluate", "style", "--name", "scream", "--data", folder, "--json").stdout)
+    assert figures["style"] != catalogue["style"]
+    assert 0 < figures["content"] < 2
     photo = tmp_path / "photo.png"
     Image.fromarray(photos.astronaut()[:128, :128]).save(photo)
     done("stylize", photo, tmp_path / "new.png", "--style", "Cells", "--refine", "0")
@@ -100,6 +106,6 @@ def test_ctrl_c_pauses_and_the_name_alone_goes_on(cells: Path) -> None:
     assert "Traceback" not in complaints
     assert "unfinished" in done("styles", "list").stdout
     plan = shelf.run_folder("Paused") / "plan.json"
-    plan.write_text('{"level": "standard", "seconds": 8}')
+    styles.hurry(plan, 8)
     assert "'Paused' is among" in done("train-style", "--name", "Paused").stdout
     shelf.delete("Paused")

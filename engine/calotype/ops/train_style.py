@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ from calotype.models.manner import Manner
 from calotype.ops.declare import choice, file, number, operation, other_layer, pictures, text
 from calotype.ops.task import Cancelled, Task
 from calotype.portfolio import shelf
-from calotype.portfolio.stylefile import Card
+from calotype.portfolio.stylefile import SOURCES_MAX, Card
 from calotype.train import data, loop, style, windows
 from calotype.train.windows import Subject
 from calotype.version import VERSION
@@ -77,10 +76,9 @@ class TrainStyle:
     def run(self, task: Task) -> None:
         with _writing():
             name, lesson = self._begin(task)
-            plan = self._plan(name)
             with shelf.training(name):
                 try:
-                    self._learn(task, name, plan, lesson)
+                    self._learn(task, name, lesson)
                 except Cancelled as stop:
                     if not stop.pause:
                         shelf.clear(name)
@@ -89,7 +87,7 @@ class TrainStyle:
     def _begin(self, task: Task) -> tuple[str, style.Lesson]:
         """The style's name, and what is to be learnt, now in its run's folder."""
         if not task.layers and self.more is None:
-            return self._resumed()
+            return self._resumed(painter.fingerprint(dual.shipped(task.device)))
         task.progress(0.01, "Looking at the pictures")
         subjects = list(self._subjects(task))
         network = dual.shipped(task.device)
@@ -100,11 +98,11 @@ class TrainStyle:
         wanted = self.name.strip() or shelf.free_name(subjects[0].name)
         name = shelf.check_free(wanted)
         kept = shelf.run_folder(name)
-        if not (kept.exists() and self._goes_on(kept, lesson)):
+        if not self._goes_on(kept, lesson, painter.fingerprint(network)):
             shelf.clear(name)
             kept.mkdir(parents=True)
             lesson.save(kept / "lesson.safetensors")
-            plan = {"level": self.level, "seconds": self._seconds}
+            plan = {"level": self.level, "seconds": self._seconds, "network": painter.fingerprint(network)}
             atomic.write(kept / "plan.json", json.dumps(plan).encode(), 0o644)
         return name, lesson
 
@@ -112,15 +110,16 @@ class TrainStyle:
     def _seconds(self) -> float:
         return self.seconds or style.LEVELS[self.level].seconds
 
-    def _goes_on(self, kept: Path, lesson: style.Lesson) -> bool:
-        """Whether what is unfinished there is the same as what is asked for."""
+    def _goes_on(self, kept: Path, lesson: style.Lesson, network: str) -> bool:
+        """Whether what is unfinished there, if anything, is the same as what is asked for."""
         try:
             plan = json.loads((kept / "plan.json").read_text("utf-8"))
-            return plan["level"] == self.level and style.Lesson.load(kept / "lesson.safetensors").same(lesson)
+            same = plan["level"] == self.level and plan["network"] == network
+            return same and style.Lesson.load(kept / "lesson.safetensors").same(lesson)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _resumed(self) -> tuple[str, style.Lesson]:
+    def _resumed(self, network: str) -> tuple[str, style.Lesson]:
         names = [each["name"] for each in shelf.unfinished()]
         if self.name not in names:
             raise CalotypeError(
@@ -128,17 +127,17 @@ class TrainStyle:
                 "There is nothing to learn from: give a picture, or the name of an unfinished training "
                 f"({', '.join(names) or 'there is none'}).",
             )
+        run = shelf.run_folder(self.name)
         try:
-            return self.name, style.Lesson.load(shelf.run_folder(self.name) / "lesson.safetensors")
+            if json.loads((run / "plan.json").read_text("utf-8"))["network"] != network:
+                raise ValueError("of another network")
+            return self.name, style.Lesson.load(run / "lesson.safetensors")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CalotypeError(
                 "BAD_STYLE",
-                f"What '{self.name}' has learnt so far is damaged. Discard it, and train it again.",
+                f"What '{self.name}' has learnt so far is damaged, or of an earlier Calotype. Discard it, "
+                "and train it again.",
             ) from error
-
-    def _plan(self, name: str) -> dict[str, Any]:
-        plan: dict[str, Any] = json.loads((shelf.run_folder(name) / "plan.json").read_text("utf-8"))
-        return plan
 
     def _subjects(self, task: Task) -> Iterator[Subject]:
         left_out = None if self.exclude_layer is None else task.layers[self.exclude_layer]
@@ -151,57 +150,34 @@ class TrainStyle:
             share = _share(canvas, task, False, None)
             yield Subject(canvas.thumbnail(*share.shape), share, path.stem)
 
-    def _learn(self, task: Task, name: str, plan: dict[str, Any], lesson: style.Lesson) -> None:
+    def _learn(self, task: Task, name: str, lesson: style.Lesson) -> None:
+        plan = json.loads((shelf.run_folder(name) / "plan.json").read_text("utf-8"))
         level = plan["level"]
         recipe = style.StyleRecipe(lesson, level, learning_rate=style.LEVELS[level].learning_rate)
-        run = shelf.run_folder(name)
-        steps = 0
+        weights, steps, spent_s = recipe.network().state_dict(), 0, 0.0
         if level != "instant":
-            watch = _Watch(task, run)
-            seconds = max(1.0, float(plan["seconds"]) - RESERVE_S)
-            schedule = loop.Schedule(
-                None, seconds / 60, 10, checkpoint_s=5, evaluate_s=max(10.0, seconds / 4)
-            )
-            try:
-                best = loop.train(
-                    recipe, style.TRAIN, style.HELD_OUT, run, schedule, device=task.device.name, watch=watch
-                )
-            except CalotypeError as error:
-                if error.code != "TRAINING_DIVERGED":
-                    raise
-                raise CalotypeError(
-                    "TRAINING_DIVERGED",
-                    "The training went astray several times and was stopped; what was good is kept. Resume "
-                    "it, or train from other pictures.",
-                ) from error
-            if watch.stopped:
-                raise watch.stopped
-            weights, steps, spent_s = load_file(best), watch.steps, watch.elapsed_s
-        else:
-            weights, spent_s = recipe.network().state_dict(), 0.0
+            watch = _Watch(task, shelf.run_folder(name))
+            weights = _trained(recipe, watch, max(1.0, float(plan["seconds"]) - RESERVE_S))
+            steps, spent_s = watch.steps, watch.elapsed_s
         task.progress(0.97, "Keeping the style")
-        manner = style.changed(lesson, weights, level)
-        network = recipe.network()
-        network.load_state_dict(weights)
-        figures = recipe.evaluate(network.to(task.device.name).eval(), style.HELD_OUT)
+        network, manner = dual.shipped(task.device), style.changed(lesson, weights, level)
+        figures = style.judged(manner, style.HELD_OUT, task.device.name)
         card = Card(
             level=level,
-            sources=lesson.sources[:20],
+            sources=lesson.sources[:SOURCES_MAX],
             made=shelf.today(),
             seconds=spent_s,
             steps=steps,
             content=figures["content"],
             style=figures["style"],
-            network=painter.fingerprint(dual.shipped(task.device)),
+            network=painter.fingerprint(network),
             engine=VERSION,
         )
-        kept = shelf.add(
-            name, manner.to_file(lesson.last, card, thumbnail(manner, dual.shipped(task.device)))
-        )
+        kept = shelf.add(name, manner.to_file(lesson.last, card, thumbnail(manner, network)))
         shelf.finish(name)
-        self._tell(task, kept, card, run)
+        self._tell(task, kept, card)
 
-    def _tell(self, task: Task, name: str, card: Card, run: Path) -> None:
+    def _tell(self, task: Task, name: str, card: Card) -> None:
         task.facts |= {"style": name, "level": card.level, "steps": card.steps, "learnt_s": card.seconds}
         task.facts |= {"content": card.content, "style_distance": card.style}
         task.report(f"'{name}' is among the styles now: choose it in Stylize.")
@@ -209,11 +185,33 @@ class TrainStyle:
         task.report(f"Style distance {card.style:.2f}, content distance {card.content:.2f}{learnt}.")
 
 
+def _trained(recipe: style.StyleRecipe, watch: "_Watch", seconds: float) -> dict[str, Tensor]:
+    """The best weights of the run in watch's folder. Raises Cancelled; CalotypeError TRAINING_DIVERGED."""
+    schedule = loop.Schedule(None, seconds / 60, 10, checkpoint_s=5, evaluate_s=max(10.0, seconds / 4))
+    device = watch.task.device.name
+    try:
+        best = loop.train(
+            recipe, style.TRAIN, style.HELD_OUT, watch.run, schedule, device=device, watch=watch
+        )
+    except CalotypeError as error:
+        if error.code != "TRAINING_DIVERGED":
+            raise
+        raise CalotypeError(
+            "TRAINING_DIVERGED",
+            "The training went astray several times and was stopped; what was good is kept. Resume it, or "
+            "train from other pictures.",
+        ) from error
+    if watch.stopped:
+        raise watch.stopped
+    return load_file(best)
+
+
 class _Watch:
     """Tells the user of a training, and learns whether it is wanted still."""
 
     def __init__(self, task: Task, run: Path) -> None:
         self.task = task
+        self.run = run
         self.file = run / "curve.json"
         self.stopped: Cancelled | None = None
         self.steps, self.elapsed_s = 0, 0.0

@@ -43,6 +43,10 @@ COURSES = {
 }
 
 
+STYLE = "style"
+"""Is trained by 'calotype train-style', and judged like all others."""
+
+
 def recipe_class(course: Course) -> Any:
     return resolve_name(f"calotype.train.{course.recipe}")
 
@@ -62,14 +66,15 @@ def add(commands: Any) -> None:
     train.set_defaults(command=_train)
 
     evaluate = commands.add_parser("evaluate", help="judge a model on a folder of photos")
-    _add_recipe(evaluate)
+    _add_recipe(evaluate, STYLE)
+    evaluate.add_argument("--name", help="of the style: one of yours, or of the catalogue")
     evaluate.add_argument("--weights", type=Path, help="a run's best.safetensors; otherwise the shipped ones")
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     evaluate.set_defaults(command=_evaluate)
 
 
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", choices=sorted(COURSES))
+def _add_recipe(command: argparse.ArgumentParser, *others: str) -> None:
+    command.add_argument("model", choices=sorted([*COURSES, *others]))
     command.add_argument("--data", type=Path, required=True, help="folder of clean photos")
     command.add_argument("--overlays", type=Path, help="of the detector: folder of pictures of real damage")
     command.add_argument("--teacher", type=Path, help="of the encoder: folder with the network to learn from")
@@ -147,6 +152,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     from calotype.models import weights
     from calotype.train.processes import best_device
 
+    if options.model == STYLE:
+        _print(_judged(options.name or "", options.data), options.json)
+        return
     recipe, contract = _course(options)
     network = recipe.network()
     try:
@@ -162,7 +170,21 @@ def _evaluate(options: argparse.Namespace) -> None:
     placed = network.to(best_device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     with torch.inference_mode():
         figures = recipe.evaluate(placed.eval(), options.data)
-    if options.json:
+    _print(figures, options.json)
+
+
+def _judged(name: str, folder: Path) -> dict[str, float]:
+    """Figures of a style on the photos of folder."""
+    from calotype.models import device as devices
+    from calotype.models import dual, manner
+    from calotype.train import style
+
+    learnt = manner.named(name, dual.shipped(devices.choose(0)))
+    return style.judged(learnt, folder, devices.choose(0).name)
+
+
+def _print(figures: dict[str, float], as_json: bool) -> None:
+    if as_json:
         print(json.dumps(figures))
     else:
         print("\n".join(f"{key}: {value:.4g}" for key, value in figures.items()))

@@ -126,12 +126,12 @@ class Lesson:
 class Pupil(nn.Module):
     """The parameters that one style has for itself; all else is Dual's, and stays as it is."""
 
-    def __init__(self, row: Tensor, level: str) -> None:
-        """row: (1, ROW), where it starts."""
+    def __init__(self, row: Tensor, level: str, changes: Mapping[str, Tensor] | None = None) -> None:
+        """row: (1, ROW), where it starts. changes: of a learnt style, instead of the level's start."""
         super().__init__()
         self.register_buffer("start", row.clone())
         self.moved = nn.Parameter(torch.zeros_like(row))
-        weights = _weights(level)
+        weights = _weights(level) if changes is None else changes
         self.weights = nn.ParameterDict({_key(name): nn.Parameter(value) for name, value in weights.items()})
 
     @property
@@ -252,6 +252,14 @@ def painted(network: nn.Module, photo: Tensor) -> Tensor:
     with torch.no_grad(), devices.named(str(device)).precision():
         made: Tensor = network(*chromas.split(photo.to(device)))
     return made.float().cpu().clamp(0, 1)
+
+
+def judged(learnt: Manner, folder: Path, device: str) -> dict[str, float]:
+    """A style's distances on the photos of folder, as in its training."""
+    nothing = learnt.row[:, :0]
+    pupil = Pupil(learnt.row, "instant", learnt.changes)
+    recipe = StyleRecipe(Lesson(learnt, (nothing, nothing), ()), "instant")
+    return recipe.evaluate(pupil.to(device).eval(), folder)
 
 
 def changed(lesson: Lesson, weights: Mapping[str, Tensor], level: str) -> Manner:
