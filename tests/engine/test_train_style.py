@@ -65,10 +65,10 @@ def _home(home: Path) -> None:
 class TestLessons:
     def test_a_style_is_there_at_once_and_is_named_after_its_layer(self) -> None:
         task = task_of(CELLS)
-        assert learn(task) == "Layer 1"
+        assert learn(task) == "Style"
         assert learn(task_of(CELLS), name=" My hand ") == "My hand"
         assert not task.results
-        assert np.abs(painted("Layer 1") - PHOTO).mean() > 5
+        assert np.abs(painted("Style") - PHOTO).mean() > 5
         assert "choose it in Stylize" in task.facts["report"][0]
 
     def test_the_same_style_paints_the_same_to_the_last_bit(self) -> None:

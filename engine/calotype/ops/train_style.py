@@ -74,37 +74,36 @@ class TrainStyle:
     )
 
     def run(self, task: Task) -> None:
-        with _writing():
-            name, lesson = self._begin(task)
-            with shelf.training(name):
-                try:
-                    self._learn(task, name, lesson)
-                except Cancelled as stop:
-                    if not stop.pause:
-                        shelf.clear(name)
-                    raise
+        resumed = not task.layers and self.more is None
+        name = _unfinished(self.name) if resumed else self._new_name(task)
+        with _writing(), shelf.training(name):
+            try:
+                self._learn(task, name, _resumed(name, task) if resumed else self._begin(name, task))
+            except Cancelled as stop:
+                if not stop.pause:
+                    shelf.clear(name)
+                raise
 
-    def _begin(self, task: Task) -> tuple[str, style.Lesson]:
-        """The style's name, and what is to be learnt, now in its run's folder."""
-        if not task.layers and self.more is None:
-            return self._resumed(painter.fingerprint(dual.shipped(task.device)))
-        task.progress(0.01, "Looking at the pictures")
-        subjects = list(self._subjects(task))
+    def _new_name(self, task: Task) -> str:
+        """Raises CalotypeError BAD_PARAMETER."""
+        if self.name.strip():
+            return shelf.check_free(self.name.strip())
+        return shelf.free_name(task.layers[0].shape.name if task.layers else Path(self.more or "").stem)
+
+    def _begin(self, name: str, task: Task) -> style.Lesson:
+        """What is to be learnt, now in its run's folder; what it has learnt there already stays."""
         network = dual.shipped(task.device)
-        judge = encoder.shipped(torch.device(task.device.name))
-        with task.device.precision():
-            found = windows.chosen(subjects, judge)
-            lesson = style.Lesson.of(found, tuple(subject.name for subject in subjects), network)
-        wanted = self.name.strip() or shelf.free_name(subjects[0].name)
-        name = shelf.check_free(wanted)
+        subjects = list(self._subjects(task))
+        found = windows.chosen(subjects, encoder.shipped(torch.device("cpu")))
+        lesson = style.Lesson.of(found, tuple(subject.name for subject in subjects), network)
         kept = shelf.run_folder(name)
-        if not self._goes_on(kept, lesson, painter.fingerprint(network)):
+        if not self._goes_on(kept, lesson, _network_of(task)):
             shelf.clear(name)
             kept.mkdir(parents=True)
             lesson.save(kept / "lesson.safetensors")
-            plan = {"level": self.level, "seconds": self._seconds, "network": painter.fingerprint(network)}
+            plan = {"level": self.level, "seconds": self._seconds, "network": _network_of(task)}
             atomic.write(kept / "plan.json", json.dumps(plan).encode(), 0o644)
-        return name, lesson
+        return lesson
 
     @property
     def _seconds(self) -> float:
@@ -119,33 +118,15 @@ class TrainStyle:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _resumed(self, network: str) -> tuple[str, style.Lesson]:
-        names = [each["name"] for each in shelf.unfinished()]
-        if self.name not in names:
-            raise CalotypeError(
-                "NO_STYLE",
-                "There is nothing to learn from: give a picture, or the name of an unfinished training "
-                f"({', '.join(names) or 'there is none'}).",
-            )
-        run = shelf.run_folder(self.name)
-        try:
-            if json.loads((run / "plan.json").read_text("utf-8"))["network"] != network:
-                raise ValueError("of another network")
-            return self.name, style.Lesson.load(run / "lesson.safetensors")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CalotypeError(
-                "BAD_STYLE",
-                f"What '{self.name}' has learnt so far is damaged, or of an earlier Calotype. Discard it, "
-                "and train it again.",
-            ) from error
-
     def _subjects(self, task: Task) -> Iterator[Subject]:
         left_out = None if self.exclude_layer is None else task.layers[self.exclude_layer]
         layers = [layer for layer in task.layers if layer is not left_out]
         for index, layer in enumerate(layers):
+            task.progress(0.01, "Looking at the pictures")
             share = _share(layer, task, index == 0, left_out)
             yield Subject(layer.thumbnail(*share.shape), share, layer.shape.name or f"Layer {index + 1}")
         for path in _pictures_at(self.more):
+            task.progress(0.01, "Looking at the pictures")
             canvas = Canvas.of(files.read(path).layer)
             share = _share(canvas, task, False, None)
             yield Subject(canvas.thumbnail(*share.shape), share, path.stem)
@@ -183,6 +164,37 @@ class TrainStyle:
         task.report(f"'{name}' is among the styles now: choose it in Stylize.")
         learnt = f" after {card.steps} steps" if card.steps else ""
         task.report(f"Style distance {card.style:.2f}, content distance {card.content:.2f}{learnt}.")
+
+
+def _unfinished(name: str) -> str:
+    """Raises CalotypeError NO_STYLE."""
+    names = [each["name"] for each in shelf.unfinished()]
+    if name not in names:
+        raise CalotypeError(
+            "NO_STYLE",
+            "There is nothing to learn from: give a picture, or the name of an unfinished training "
+            f"({', '.join(names) or 'there is none'}).",
+        )
+    return name
+
+
+def _resumed(name: str, task: Task) -> style.Lesson:
+    """What an unfinished training is to learn. Raises CalotypeError BAD_STYLE."""
+    run = shelf.run_folder(name)
+    try:
+        if json.loads((run / "plan.json").read_text("utf-8"))["network"] != _network_of(task):
+            raise ValueError("of another network")
+        return style.Lesson.load(run / "lesson.safetensors")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CalotypeError(
+            "BAD_STYLE",
+            f"What '{name}' has learnt so far is damaged, or of an earlier Calotype. Discard it, then train "
+            "it again.",
+        ) from error
+
+
+def _network_of(task: Task) -> str:
+    return painter.fingerprint(dual.shipped(task.device))
 
 
 def _trained(recipe: style.StyleRecipe, watch: "_Watch", seconds: float) -> dict[str, Tensor]:

@@ -251,6 +251,7 @@ def _love(change: Any) -> None:
 @contextlib.contextmanager
 def training(name: str) -> Iterator[None]:
     """While a style learns: nobody else trains or discards it. Raises CalotypeError BUSY."""
+    unfinished_folder().mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(unfinished_folder() / f".{name}.lock", mode=0o600)
     try:
         lock.acquire(blocking=False)
