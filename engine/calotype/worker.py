@@ -31,6 +31,9 @@ from calotype_wire.protocol import Buffer, Header, LayerShape
 log = logging.getLogger(__name__)
 
 
+NICE = 10
+"""Of what learns: a busy core then gives it a tenth. At 19 it stands still as long as anything else works."""
+
 SHOW_S = 0.5
 """Between two pictures of what there is so far."""
 
@@ -134,8 +137,7 @@ class Worker:
 
 def _give_way() -> None:
     """To filters, and to the editor itself."""
-    process = psutil.Process()
-    process.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else 19)
+    psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if os.name == "nt" else NICE)
 
 
 def _thinned(curve: Sequence[float]) -> list[float]:

@@ -95,6 +95,12 @@ class Worker:
     def failure(self, silence_s: float) -> CalotypeError | None:
         """Why it must be given up, or None while it is well."""
         status = self._process.poll()
+        if status is not None and self.background:
+            sentence = (
+                f"The training's process ended ({status}), most likely because memory ran out. What it has "
+                "learnt is kept: let it go on, with less running beside it."
+            )
+            return CalotypeError("WORKER_LOST", sentence)
         if status == -getattr(signal, "SIGKILL", 9):
             return CalotypeError(
                 "OUT_OF_MEMORY",

@@ -12,6 +12,9 @@ from calotype_krita.form import Form
 from calotype_krita.preview import PreviewPane
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
 from calotype_krita.studio import Job, key_of, remember, remembered, studio
+from calotype_krita.styles import show_styles
+from calotype_krita.training import ALARM, TrainingPane, how_far
+from calotype_krita.unfinished import wrapped
 from calotype_wire import params, places
 
 ENGINE = {
@@ -57,15 +60,15 @@ class CalotypeDocker(DockWidget):
         super().__init__()
         self.setWindowTitle("Calotype")
         self.form: Form | None = None
-        self.preview = PreviewPane(self._shown)
+        self.preview, self.training = PreviewPane(self._shown), TrainingPane()
         self.choice = QtWidgets.QComboBox()
-        self.help = _wrapped()
+        self.help = wrapped()
         self.holder = QtWidgets.QVBoxLayout()
         self.start, self.stop = QtWidgets.QPushButton("Run"), QtWidgets.QPushButton("Cancel")
         self.reset = QtWidgets.QPushButton("Reset")
         self.bar = QtWidgets.QProgressBar()
         self.bar.setRange(0, 1000)
-        self.stage, self.message, self.engine = _wrapped(), _wrapped(), _wrapped()
+        self.stage, self.message, self.engine = wrapped(), wrapped(), wrapped()
         self.scrolled, self.notice = Scrolled(), Notice(self.message)
         self.log = QtWidgets.QPushButton("Show log")
         self._arrange()
@@ -75,6 +78,7 @@ class CalotypeDocker(DockWidget):
         self.reset.clicked.connect(lambda: self.form and self.form.reset())
         self.log.clicked.connect(_show_log)
         studio().changed.connect(self.show_state)
+        studio().learning.learnt.connect(self._learnt)
         self._offer()
         self.show_state()
 
@@ -90,10 +94,13 @@ class CalotypeDocker(DockWidget):
         super().showEvent(event)
         self._look_again()
 
+    def choose(self, name: str) -> None:
+        self.choice.setCurrentIndex(self.choice.findData(name))
+
     def run(self, name: str = "") -> None:
         """The operation that is chosen, or the one named, on the active layer of the active document."""
         if name:
-            self.choice.setCurrentIndex(self.choice.findData(name))
+            self.choose(name)
         if self.form is None:
             return
         values = self.form.values()
@@ -105,8 +112,9 @@ class CalotypeDocker(DockWidget):
         key = key_of(document)
         job = studio().jobs.get(key)
         self._offer()
-        self.start.setVisible(job is None)
-        self.reset.setVisible(job is None)
+        free = job is None or (self.form is not None and self.form.operation.background)
+        self.start.setVisible(free)
+        self.reset.setVisible(free)
         self.start.setEnabled(self.form is not None)
         self.stop.setVisible(job is not None)
         self.bar.setVisible(job is not None)
@@ -120,7 +128,7 @@ class CalotypeDocker(DockWidget):
         self.log.setVisible(bool(outcome and outcome.failed) and job is None and places.log_file().exists())
         if outcome:
             self.message.setText("\n".join(outcome.sentences))
-            self.message.setStyleSheet("color: #e06c5a" if outcome.failed else "")
+            self.message.setStyleSheet(ALARM if outcome.failed else "")
             self.notice.fit()
         self.engine.setText(ENGINE[studio().session.state])
 
@@ -144,7 +152,7 @@ class CalotypeDocker(DockWidget):
         column.addWidget(self.scrolled, 1)
         column.addLayout(buttons)
         self.engine.setEnabled(False)
-        for widget in (self.bar, self.stage, self.notice, self.log, self.engine):
+        for widget in (self.bar, self.stage, self.notice, self.log, self.training, self.engine):
             column.addWidget(widget)
         self.setWidget(whole)
 
@@ -157,6 +165,7 @@ class CalotypeDocker(DockWidget):
         operations = studio().operations
         shown = [self.choice.itemData(i) for i in range(self.choice.count())]
         if shown == [operation.name for operation in operations] and (shown or self.help.text()):
+            self._renew(operations)
             return
         chosen = self.choice.currentData()
         blocker = QtCore.QSignalBlocker(self.choice)
@@ -166,6 +175,13 @@ class CalotypeDocker(DockWidget):
         self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
         del blocker
         self._choose()
+
+    def _renew(self, operations: list[params.Operation]) -> None:
+        """The form, where the engine says something else of its operation now."""
+        if self.form is not None:
+            now = params.find(operations, self.form.operation.name)
+            if now is not self.form.operation and not self.form.renew(now):
+                self._choose()
 
     def _choose(self, *_: Any) -> None:
         """The form of the operation that is chosen now, with the values of the last run."""
@@ -181,11 +197,27 @@ class CalotypeDocker(DockWidget):
             return
         operation = params.find(studio().operations, name)
         self.help.setText(operation.help)
-        self.form = Form(operation, _layers)
+        self.form = Form(operation, _layers, show_styles)
         self.form.set_values(remembered(name))
         self.form.changed.connect(self.preview.look)
         self.holder.addWidget(self.form)
+        self.preview.setVisible(not operation.background)
+        if operation.background:
+            self.preview.live.stop()
+            studio().learning.ask()  # what is unfinished
+        self.show_state()
         self.preview.look()
+
+    def _learnt(self, operation: str, name: str) -> None:
+        """The next style needs a name of its own."""
+        if self.form is not None and self.form.operation.name == operation:
+            remember(operation, self.form.values())
+        values = remembered(operation)
+        if name and values.get("name") == name:
+            values["name"] = ""
+            remember(operation, values)
+        if self.form is not None and self.form.operation.name == operation:
+            self.form.set_values(values)
 
 
 def docker_of(window: Any) -> CalotypeDocker | None:
@@ -201,15 +233,7 @@ def _layers() -> list[Any]:
 def _progress(job: Job) -> str:
     if job.last is None:
         return f"{job.operation.label}: sending…"
-    said = f"{job.last.stage}, {100 * job.last.fraction:.0f} %"
-    return said if job.last.seconds_left is None else f"{said}, {job.last.seconds_left:.0f} s left"
-
-
-def _wrapped() -> Any:
-    label = QtWidgets.QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(QtCore.Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
+    return how_far(job.last)
 
 
 def _show_log() -> None:

@@ -5,31 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from calotype_krita.choices import ChoiceField, Field, LayerField, StyleField
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
 from calotype_wire import params
 
 STEPS = 1000
 """Of a slider."""
-
-SWATCH_PX = 48
-CHOICE_CHARS = 8
-
-
-class Field(QtWidgets.QWidget):
-    """One parameter. value: what the operation gets, None for automatic."""
-
-    changed = QtCore.pyqtSignal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.box = QtWidgets.QHBoxLayout(self)
-        self.box.setContentsMargins(0, 0, 0, 0)
-
-    def value(self) -> Any:
-        raise NotImplementedError
-
-    def set_value(self, value: Any) -> None:
-        raise NotImplementedError
 
 
 class NumberField(Field):
@@ -84,57 +65,6 @@ class NumberField(Field):
         self.slider.setVisible(not automatic)
         self.spin.setVisible(not automatic)
         self.changed.emit()
-
-
-class ChoiceField(Field):
-    def __init__(self, choices: list[Any], swatch: Callable[[str], str] | None = None) -> None:
-        """choices: (value, label) pairs. swatch: where a picture of a value lies."""
-        super().__init__()
-        self.combo = QtWidgets.QComboBox()
-        self.combo.setSizeAdjustPolicy(
-            QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.combo.setMinimumContentsLength(CHOICE_CHARS)  # a long choice must not widen the docker
-        if swatch is not None:
-            self.combo.setIconSize(QtCore.QSize(SWATCH_PX, SWATCH_PX))
-        for value, label in choices:
-            self.combo.addItem(QtGui.QIcon(swatch(value)) if swatch else QtGui.QIcon(), label, value)
-        self.combo.currentIndexChanged.connect(lambda _: self.changed.emit())
-        self.box.addWidget(self.combo, 1)
-
-    def value(self) -> Any:
-        return self.combo.currentData()
-
-    def set_value(self, value: Any) -> None:
-        index = self.combo.findData(value)
-        self.combo.setCurrentIndex(max(0, index))
-
-
-class LayerField(ChoiceField):
-    """The document's layers as they are when the list is opened."""
-
-    def __init__(self, layers: Callable[[], list[Any]], optional: bool) -> None:
-        """layers: (unique id, name) pairs."""
-        super().__init__([])
-        self.layers, self.optional = layers, optional
-        self.combo.showPopup = self._open
-        self.refresh()
-
-    def refresh(self) -> None:
-        """What is chosen stays chosen, if it is still there."""
-        chosen = self.value()
-        blocker = QtCore.QSignalBlocker(self.combo)
-        self.combo.clear()
-        for value, label in [(None, "Automatic")] * self.optional + self.layers():
-            self.combo.addItem(label, value)
-        self.set_value(chosen)
-        del blocker
-        if self.value() != chosen:
-            self.changed.emit()
-
-    def _open(self) -> None:
-        self.refresh()
-        QtWidgets.QComboBox.showPopup(self.combo)
 
 
 class ToggleField(Field):
@@ -230,8 +160,10 @@ class Form(QtWidgets.QWidget):
 
     changed = QtCore.pyqtSignal()
 
-    def __init__(self, operation: params.Operation, layers: Callable[[], list[Any]]) -> None:
-        """layers: (unique id, name) of the layers that can be chosen now."""
+    def __init__(
+        self, operation: params.Operation, layers: Callable[[], list[Any]], manage: Callable[[], None]
+    ) -> None:
+        """layers: (unique id, name) of the layers that can be chosen now. manage: opens the styles."""
         super().__init__()
         self.operation = operation
         self.fields: dict[str, Field] = {}
@@ -239,12 +171,13 @@ class Form(QtWidgets.QWidget):
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setRowWrapPolicy(QtWidgets.QFormLayout.RowWrapPolicy.WrapLongRows)
         for parameter in operation.parameters:
-            field = _field(parameter, layers)
+            field = _field(parameter, layers, manage)
             if field is None:
                 continue
             field.set_value(parameter.default)
             field.changed.connect(self.changed)
             field.setToolTip(parameter.help)
+            field.setAccessibleName(parameter.label)
             label = QtWidgets.QLabel(parameter.label)
             label.setToolTip(parameter.help)
             rows.addRow(label, field)
@@ -263,6 +196,16 @@ class Form(QtWidgets.QWidget):
             except params.CalotypeError:
                 continue
 
+    def renew(self, operation: params.Operation) -> bool:
+        """Take what the engine says now, where styles at most have come or gone; False where it is more."""
+        if operation.with_styles([]) != self.operation.with_styles([]):
+            return False
+        self.operation = operation
+        for parameter in operation.parameters:
+            if isinstance(parameter, params.Style):
+                self.fields[parameter.name].renew(parameter)
+        return True
+
     def refresh(self) -> None:
         """Another document, and with it other layers."""
         for field in self.fields.values():
@@ -275,13 +218,16 @@ class Form(QtWidgets.QWidget):
                 self.fields[parameter.name].set_value(parameter.default)
 
 
-def _field(parameter: params.Parameter, layers: Callable[[], list[Any]]) -> Field | None:
+def _field(
+    parameter: params.Parameter, layers: Callable[[], list[Any]], manage: Callable[[], None]
+) -> Field | None:
     """None for a kind that this plugin does not know: it stays at its default."""
     if isinstance(parameter, params.Number):
         return NumberField(parameter)
+    if isinstance(parameter, params.Style):
+        return StyleField(parameter, manage)
     if isinstance(parameter, params.Choice):
-        swatch = parameter.swatch if isinstance(parameter, params.Style) else None
-        return ChoiceField(list(parameter.choices), swatch)
+        return ChoiceField(parameter.choices)
     if isinstance(parameter, params.Toggle):
         return ToggleField()
     if isinstance(parameter, params.OtherLayer):

@@ -1,4 +1,4 @@
-"""Filter > Calotype: one entry for each operation of the catalogue."""
+"""Filter > Calotype: one entry for each operation of the catalogue, and the styles."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from krita import Extension, Krita
 
-from calotype_krita.docker import docker_of
+from calotype_krita.docker import CalotypeDocker, docker_of
 from calotype_krita.qt import QtCore, QtWidgets
 from calotype_krita.studio import studio
+from calotype_krita.styles import show_styles
 from calotype_wire import params
 
 
@@ -23,15 +24,19 @@ class CalotypeMenu(Extension):
         again.triggered.connect(lambda: _with_docker(lambda docker: docker.run()))
         cancel = window.createAction("calotype_cancel", "Cancel", "calotype")
         cancel.triggered.connect(lambda: studio().cancel(Krita.instance().activeDocument()))
+        styles = window.createAction("calotype_styles", "Styles…", "calotype")
+        styles.triggered.connect(lambda: show_styles())
         main_window = window.qwindow()  # window itself dies with this call
-        QtCore.QTimer.singleShot(0, lambda: _build(main_window, [again, cancel]))
+        QtCore.QTimer.singleShot(0, lambda: _build(main_window, [again, cancel, styles]))
 
 
 def _register(window: Any, operation: params.Operation) -> Any:
-    """An action that shortcuts can be given to."""
-    action = window.createAction(f"calotype_{operation.name}", operation.label, "calotype")
+    """An action that shortcuts can be given to. What learns for minutes waits for Run."""
+    label = f"{operation.label}…" if operation.background else operation.label
+    action = window.createAction(f"calotype_{operation.name}", label, "calotype")
     action.setToolTip(operation.help)
-    action.triggered.connect(lambda: _with_docker(lambda docker: docker.run(operation.name)))
+    use = CalotypeDocker.choose if operation.background else CalotypeDocker.run
+    action.triggered.connect(lambda: _with_docker(lambda docker: use(docker, operation.name)))
     return action
 
 

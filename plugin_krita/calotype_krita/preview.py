@@ -49,8 +49,8 @@ class SplitView(QtWidgets.QWidget):
         self.setMouseTracking(True)
 
     def show_pictures(self, before: Layer | None, after: Sequence[Layer]) -> None:
-        self.before = _image(before) if before is not None else None
-        self.after = [_image(layer) for layer in after if layer.format.channels in FORMATS]
+        self.before = image_of(before) if before is not None else None
+        self.after = [image_of(layer) for layer in after if layer.format.channels in FORMATS]
         self.update()
 
     def paintEvent(self, event: Any) -> None:  # noqa: N802 Qt's name
@@ -103,8 +103,8 @@ class SplitView(QtWidgets.QWidget):
         return place
 
 
-def _image(layer: Layer) -> Any:
-    """A copy."""
+def image_of(layer: Layer) -> Any:
+    """A QImage of its own."""
     form, stride = FORMATS[layer.format.channels], layer.width * layer.format.bytes_a_pixel
     return QtGui.QImage(bytes(layer.pixels), layer.width, layer.height, stride, form).copy()
 

@@ -1,10 +1,13 @@
-"""What is taken from a document before a job: the active layer's pixels and the selection."""
+"""What is taken from a document before a job: pixels, and the selection."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from krita import Krita
 
 from calotype_krita.qt import QtCore
 from calotype_krita.spaces import Space, scratch
@@ -102,17 +105,22 @@ def read(node: Any, area: Any = None) -> tuple[Layer, Space]:
     area = area or node.bounds()
     if area.isEmpty():
         raise CalotypeError("NO_PIXELS", f"The layer '{node.name()}' is empty. Choose another one.")
+    pixels = node.pixelData if node.type() == "paintlayer" else node.projectionPixelData
+    return _sent(node, node.name(), area, pixels)
+
+
+def _sent(thing: Any, name: str, area: Any, pixels_of: Callable[..., Any]) -> tuple[Layer, Space]:
+    """thing: a Node or a Document, of which pixels_of gives what lies in a box."""
     place = (area.x(), area.y(), area.width(), area.height())
-    own = Space.of(node)
+    own = Space.of(thing)
     space = own.travelling
     if area.width() * area.height() * max(own.bytes_a_pixel, space.bytes_a_pixel) >= BYTES_MAX:
         raise CalotypeError(
             "TOO_LARGE",
-            f"{area.width()} x {area.height()} pixels of the layer '{node.name()}' are more than Krita hands "
+            f"{area.width()} x {area.height()} pixels of '{name}' are more than Krita hands "
             "out in one go. Select a part, or crop the layer to what you see.",
         )
-    painted = node.type() == "paintlayer"
-    pixels = node.pixelData(*place) if painted else node.projectionPixelData(*place)
+    pixels = pixels_of(*place)
     if space != own:
         with scratch(own) as unseen:
             copy = unseen.createNode("copy", "paintlayer")
@@ -120,7 +128,52 @@ def read(node: Any, area: Any = None) -> tuple[Layer, Space]:
             copy.setColorSpace(space.model, space.depth, space.profile)
             pixels = copy.pixelData(*place)
     x, y, width, height = place
-    return Layer(width, height, space.format, memoryview(pixels), node.name(), x, y, space.icc), space
+    return Layer(width, height, space.format, memoryview(pixels), name, x, y, space.icc), space
+
+
+def read_pictures(document: Any, what: str, marked: Sequence[Any] = ()) -> tuple[list[Layer], Layer | None]:
+    """Pictures to learn from, as far as the selection reaches, and the selection. Raises CalotypeError.
+
+    what: one of params.PICTURES. marked: layers that are no such pictures, whatever is active or selected.
+    """
+    if what == "document":
+        bounds = document.bounds()
+        selection, area = _selection(document, bounds, "the picture", 0)
+        name = os.path.splitext(os.path.basename(document.fileName()))[0] or document.name() or "Document"
+        return [_seen(_sent(document, name, area, document.pixelData)[0])], selection
+    nodes = [target(document, marked)] if what == "layer" else _selected(document, marked)
+    layers, selections = [], []
+    for node in nodes:
+        _refuse_what_has_no_pixels(node)
+        named = f"the layer '{node.name()}'"
+        selection, area = _selection(document, node.bounds(), named, 0)
+        layers.append(_seen(read(node, area)[0]))
+        selections.append(selection)
+    return layers, selections[0]
+
+
+def _selected(document: Any, marked: Sequence[Any]) -> list[Any]:
+    view = Krita.instance().activeWindow().activeView()
+    found = view.selectedNodes() if view is not None and view.document() == document else []
+    nodes = [node for node in found if node not in marked]
+    if not nodes:
+        raise CalotypeError(
+            "NO_LAYER",
+            "No layer is selected. Click one in the Layers docker, and more with Ctrl, then run again.",
+        )
+    return nodes
+
+
+def _seen(layer: Layer) -> Layer:
+    """The layer, unless all of it is transparent."""
+    pixels, step = bytes(layer.pixels), layer.format.bytes_a_pixel
+    sample = step // len(layer.format.channels)
+    if all(pixels[step - byte :: step].count(0) * step == len(pixels) for byte in range(1, sample + 1)):
+        raise CalotypeError(
+            "NO_PIXELS",
+            f"Nothing is to be seen of '{layer.name}' here. Paint something, or choose another picture.",
+        )
+    return layer
 
 
 def _refuse_what_has_no_pixels(node: Any) -> None:
@@ -136,8 +189,13 @@ def _refuse_what_has_no_pixels(node: Any) -> None:
         )
 
 
-def _selection(document: Any, bounds: Any) -> tuple[Layer | None, Any]:
-    """The selection within bounds as it goes over the wire, and the area that is sent with it."""
+def _selection(
+    document: Any, bounds: Any, what: str = "the active layer", context_px: int = CONTEXT_PX
+) -> tuple[Layer | None, Any]:
+    """The selection within bounds as it goes over the wire, and the area that is sent with it.
+
+    what: has these bounds.
+    """
     live = document.selection()
     if live is None:
         return None, bounds
@@ -154,8 +212,8 @@ def _selection(document: Any, bounds: Any) -> tuple[Layer | None, Any]:
     if mask.count(0) == len(mask):
         raise CalotypeError(
             "EMPTY_SELECTION",
-            "The selection does not touch the active layer. Select a part of it, or choose another layer.",
+            f"The selection does not touch {what}. Select a part of it, or choose another layer.",
         )
     x, y, width, height = place
     layer = Layer(width, height, PixelFormat("G"), mask, "selection", x, y)
-    return layer, box.adjusted(-CONTEXT_PX, -CONTEXT_PX, CONTEXT_PX, CONTEXT_PX).intersected(bounds)
+    return layer, box.adjusted(-context_px, -context_px, context_px, context_px).intersected(bounds)

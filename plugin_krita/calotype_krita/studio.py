@@ -14,6 +14,7 @@ from typing import Any
 from krita import Krita
 
 from calotype_krita import reading, results
+from calotype_krita.learning import Learning, Outcome, report
 from calotype_krita.qt import QtCore, QtWidgets
 from calotype_wire import params
 from calotype_wire.client import Catalogue, Failed, Preview, Progress, Request, Result
@@ -21,7 +22,12 @@ from calotype_wire.errors import CalotypeError
 from calotype_wire.live import LivePreview
 from calotype_wire.session import Session, known_operations
 
-TICK_MS = 10
+TICK_MS, LEARNING_MS, IDLE_MS = 10, 100, 1000
+"""Between two times of listening to the engine: while somebody waits, while a style learns, and while other
+programs alone may change something.
+"""
+
+NO_DOCUMENT = "No document is open. Open a picture, then run again."
 
 
 @dataclass
@@ -34,14 +40,6 @@ class Job:
     source: reading.Reading
     began: float
     last: Progress | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How the last job of a document ended. sentences: for the user."""
-
-    failed: bool
-    sentences: list[str]
 
 
 class Studio(QtCore.QObject):
@@ -61,6 +59,8 @@ class Studio(QtCore.QObject):
         self.jobs: dict[str, Job] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.previews: list[LivePreview] = []
+        self.learning = Learning(self.session, self.keep_going)
+        self._busy = False
         self._inserting = False
         self._arrived: list[Result] = []
         self._timer = QtCore.QTimer(self)
@@ -72,24 +72,37 @@ class Studio(QtCore.QObject):
         values: a layer is named by its node's unique id.
         """
         self.outcomes.pop("", None)
-        if document is None:
-            self._tell("", True, "No document is open. Open a picture, then run again.")
-            return
         key = key_of(document)
-        if key in self.jobs:
-            self._tell(key, True, "A filter works on this document already. Wait for it, or cancel it.")
-            return
         with self._answering(key):
             operation = params.find(self.operations, name)
-            document.waitForDone()  # a stroke that is still being painted belongs to the picture
-            source, request = read(document, operation, values)
-            for preview in self.previews:
-                preview.stop_working()
-            number = self.session.submit(request)
-            self.jobs[key] = Job(number, operation, document, source, time.monotonic())
-            self.outcomes.pop(key, None)
-            self.keep_going()
+            if document is not None:
+                document.waitForDone()  # a stroke that is still being painted belongs to the picture
+            if operation.background:
+                self.learning.begin(lesson(document, operation, values))
+                self.outcomes.pop(key, None)
+            else:
+                self._work(document, operation, values)
         self.changed.emit()
+
+    def _work(self, document: Any, operation: params.Operation, values: Mapping[str, Any]) -> None:
+        key = key_of(document)
+        if document is None:
+            raise CalotypeError("NO_DOCUMENT", NO_DOCUMENT)
+        if key in self.jobs:
+            raise CalotypeError("BUSY", "A filter works on this document already. Wait for it, or cancel it.")
+        source, request = read(document, operation, values)
+        for preview in self.previews:
+            preview.stop_working()
+        number = self.session.submit(request)
+        self.jobs[key] = Job(number, operation, document, source, time.monotonic())
+        self.outcomes.pop(key, None)
+        self.keep_going()
+
+    def resume(self, name: str) -> None:
+        """Go on with a training that is unfinished."""
+        with self._answering(key_of(Krita.instance().activeDocument())):
+            operation = next(o for o in self.operations if o.background)
+            self.learning.begin(Request(operation.name, [], operation.check({"name": name})))
 
     def preview(self, changed: Callable[[], None]) -> LivePreview:
         """One more preview."""
@@ -103,6 +116,7 @@ class Studio(QtCore.QObject):
 
     def keep_going(self) -> None:
         """Something was asked for."""
+        self._busy = True
         self._timer.start(TICK_MS)
 
     def cancel(self, document: Any) -> None:
@@ -114,10 +128,11 @@ class Studio(QtCore.QObject):
         if self._inserting:  # Krita runs its loop, and so this timer, inside of some of its calls
             return
         for event in self.session.pump():
-            if any([preview.take(event) for preview in self.previews]):
+            if any([preview.take(event) for preview in self.previews]) or self.learning.take(event):
                 continue
             if isinstance(event, Catalogue):
                 self.operations = params.offered(event.operations)
+                self.learning.ask()  # the styles may be others
                 self.changed.emit()
             elif isinstance(event, Result):
                 self._arrived.append(event)
@@ -128,9 +143,26 @@ class Studio(QtCore.QObject):
         # A layer that comes in the midst of a stroke would end it.
         while self._arrived and not QtWidgets.QApplication.mouseButtons():
             self._take(self._arrived.pop(0))
-        if not self.session.busy and not self._arrived and not any(p.busy for p in self.previews):
+        self._pace()
+
+    def _pace(self) -> None:
+        """Listen as often as there may be something to hear."""
+        busy = self.session.busy or bool(self._arrived) or any(p.busy for p in self.previews)
+        rested, self._busy = self._busy and not busy, busy
+        learning = self.learning.last is not None and not self.jobs and not any(p.busy for p in self.previews)
+        if busy:
+            self._tick(LEARNING_MS if self.learning.job and learning else TICK_MS)
+        elif self.session.state == "ready":
+            self._tick(IDLE_MS)
+        else:
             self._timer.stop()
+            rested = True
+        if rested:
             self.changed.emit()
+
+    def _tick(self, interval_ms: int) -> None:
+        if self._timer.interval() != interval_ms or not self._timer.isActive():
+            self._timer.start(interval_ms)
 
     def _take(self, event: Any) -> None:
         key = next((key for key, job in self.jobs.items() if job.number == event.job), "")
@@ -190,6 +222,23 @@ def read(
     return source, Request(operation.name, layers, checked, source.selection, "alpha")
 
 
+def lesson(document: Any, operation: params.Operation, values: Mapping[str, Any]) -> Request:
+    """What an operation of the background is to learn from. Raises CalotypeError.
+
+    document: None where it may learn from files alone.
+    """
+    if document is None:
+        files = [values.get(p.name) for p in operation.parameters if isinstance(p, params.File)]
+        if operation.layers_min or not any(files):
+            raise CalotypeError("NO_DOCUMENT", NO_DOCUMENT)
+        return Request(operation.name, [], operation.check(values))
+    nodes, checked = chosen(document, operation, values)
+    kinds = [checked[p.name] for p in operation.parameters if isinstance(p, params.Pictures)]
+    pictures, selection = reading.read_pictures(document, *kinds or ["layer"], nodes)
+    marked = [reading.read(node)[0] for node in nodes]
+    return Request(operation.name, [pictures[0], *marked, *pictures[1:]], checked, selection)
+
+
 def chosen(
     document: Any, operation: params.Operation, values: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
@@ -208,9 +257,8 @@ def chosen(
 
 def _success(job: Job, facts: Mapping[str, Any]) -> list[str]:
     seconds = time.monotonic() - job.began
-    report = [sentence for sentence in facts.get("report", []) if isinstance(sentence, str)]
     note = [job.source.note] if job.source.note else []
-    return [f"{job.operation.label}: done in {seconds:.1f} s.", *note, *report]
+    return [f"{job.operation.label}: done in {seconds:.1f} s.", *note, *report(facts)]
 
 
 _documents: list[Any] = []

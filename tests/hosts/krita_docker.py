@@ -11,7 +11,8 @@ def scenario_the_menu_and_the_form_come_from_the_catalogue():
     ours = next(a.menu() for a in filters.actions() if a.menu() and a.text().replace("&", "") == "Calotype")
     ours.aboutToShow.emit()
     entries = [a.text().replace("&", "") for a in ours.actions() if not a.isSeparator()]
-    assert entries == [o.label for o in studio().operations] + ["Run Again", "Cancel"], entries
+    filters = [o.label + "…" * o.background for o in studio().operations]
+    assert entries == [*filters, "Run Again", "Cancel", "Styles…"], entries
     assert app.action("calotype_run").shortcut().toString() == "Ctrl+Alt+Shift+R"
     assert app.action("calotype_invert").shortcut().toString() == "Ctrl+Alt+I", "the user's own"
     docker = docker_of(app.activeWindow())

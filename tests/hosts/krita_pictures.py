@@ -16,6 +16,8 @@ SCENARIOS = (
     "a_photo_is_restored_from_the_menu",
     "a_photo_is_painted_in_the_preview_while_the_slider_moves",
     "strokes_on_a_grey_photo_are_seen_in_the_preview",
+    "a_style_learns_while_filters_run_is_paused_and_goes_on",
+    "the_manager_does_all_that_can_be_done_with_styles",
 )
 BOXES = {
     "menu": (0, 0, 820, 480),
@@ -23,6 +25,8 @@ BOXES = {
     "result": (0, 0, 1600, 981),
     "hints": (0, 0, 1600, 981),
     "preview": (1335, 448, 1600, 960),
+    "training": (1335, 448, 1600, 960),
+    "styles": (0, 0, 820, 580),
 }
 """The part of the screen that a page needs."""
 

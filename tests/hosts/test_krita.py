@@ -17,19 +17,19 @@ from hosts import rootfs
 from hosts.krita import Krita
 
 STAGE = Path(__file__).with_name("krita_stage.py")
-NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours")
+NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours", "training")
 SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in NOUNS]
-NAMES = re.findall(
-    r"^(?:def )?scenario_(\w+)(?: = |\()",
-    "".join(path.read_text("utf-8") for path in SCENARIOS),
-    re.MULTILINE,
-)
+NAMES = [
+    pytest.param(name, id=f"{noun}-{name}")
+    for noun, path in zip(NOUNS, SCENARIOS, strict=True)
+    for name in re.findall(r"^(?:def )?scenario_(\w+)(?: = |\()", path.read_text("utf-8"), re.MULTILINE)
+]
 TRIALS = Path(__file__).parents[1] / "operations"
 PHOTO = Path(__file__).parents[2] / "engine/calotype/photos/astronaut.png"
 SCREENSHOTS = Path(__file__).parents[2] / "build/screenshots"
 
 reason = rootfs.why_not()
-pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(1500)]
 
 
 class Studio:
@@ -74,9 +74,11 @@ def studio(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def results(studio):
-    """All scenarios, in one Krita."""
-    found = studio.run(SCENARIOS, timeout_s=600)
+def results(request, studio):
+    """All scenarios that were asked for, in one Krita."""
+    mine = [item for item in request.session.items if item.function is test_krita]
+    asked = [item.callspec.params["name"] for item in mine]
+    found = studio.run(SCENARIOS, *asked, timeout_s=1200)
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     for path in (studio.work / "out").glob("*.png"):
         shutil.copy(path, SCREENSHOTS)
@@ -150,3 +152,27 @@ def test_krita_killed_mid_job_leaves_the_engine_free_within_a_second(studio, res
     job = client.submit(Request("identity", [layer(noise(8, 8))]))
     assert isinstance(answer(client, job, 20), Result)  # 100 s, had the engine gone on
     client.close()
+
+
+def test_a_training_that_runs_when_krita_ends_is_offered_by_the_next_one(studio, results, tmp_path):
+    scenario = tmp_path / "scenario.py"
+    scenario.write_text(
+        "from krita_training import *\n"
+        "def scenario_ends():\n"
+        "    document = photo_opened()\n"
+        "    yield lambda: app.activeDocument() == document and document.activeNode() is not None\n"
+        "    trained(name='Left behind', level='standard', seconds=15.0)\n"
+        "    yield from patiently(lambda: learning().last is not None and learning().last.curve)\n"
+        "def scenario_goes_on():\n"
+        "    document = photo_opened()\n"
+        "    yield lambda: app.activeDocument() == document and document.activeNode() is not None\n"
+        "    docker = docker_on(training_operation().name)\n"
+        "    yield from patiently(lambda: 'Left behind' in docker.training.unfinished.rows)\n"
+        "    docker.training.unfinished.rows['Left behind'].resume.click()\n"
+        "    yield from patiently(ended)\n"
+        "    assert not told()[0] and 'Left behind' in told()[1], told()\n"
+    )
+    for path in (STAGE, STAGE.with_name("krita_training.py")):
+        shutil.copy(path, tmp_path)
+    assert studio.run([scenario], "ends", timeout_s=600) == {"ends": ""}
+    assert studio.run([scenario], "goes_on", timeout_s=600) == {"goes_on": ""}

@@ -39,6 +39,9 @@ PICTURES_MAX = 100
 SAMPLE_S = 3.0
 """Between two samples: each takes a tenth of a second."""
 
+CALM = 0.8
+"""Of the curve: batches of four photos differ more than one step learns."""
+
 THUMBNAIL_PX = 112
 RESERVE_S = 6.0
 """Of the time, for looking at the pictures, judging and keeping."""
@@ -237,7 +240,8 @@ class _Watch:
         if not self.curve and step > 1 and self.file.exists():
             self.curve = json.loads(self.file.read_text("utf-8"))
         if math.isfinite(moment.loss):
-            self.curve = [*self.curve[: step - 1], moment.loss]
+            before = self.curve[: step - 1]
+            self.curve = [*before, moment.loss + CALM * (before[-1] - moment.loss) if before else moment.loss]
         now = time.monotonic()
         if now - self._showed_at > SAMPLE_S:
             self._showed_at = now
