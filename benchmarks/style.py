@@ -1,19 +1,23 @@
 """Photos painted by Calotype, by optimisation from the photo on, and by colour transfer alone.
 
-    python benchmarks/style.py --data DIR [--limit N] [--steps 300]
+    python benchmarks/style.py --data DIR [--work DIR] [--limit N] [--steps 300]
 
-DIR holds testsets/kodak24 and styles. Needs the extra 'dev'. Prints Markdown for docs/benchmarks.md.
+DIR holds testsets/kodak24 and styles. Needs the extra 'dev'. What is done already is read from --work, so it
+can be stopped and goes on, and several processes may share the work. Prints Markdown for docs/benchmarks.md.
 """
 
 import argparse
+import random
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 import torch
 from colour import clean_of
+from kept import Figures, kept
 from restoring.pictures import Floats, batched, eight_bits, floats, of, operate, precision
 from skimage import color
 from stage import header, table
@@ -27,6 +31,7 @@ from calotype.models import distances, dual, encoder, gatys, manner
 from calotype.ops import stylize
 from calotype.train import data as training
 
+COLUMNS = ("content", "style", "patches", "seconds")
 COUNT = 20
 """Photos, and styles."""
 
@@ -67,15 +72,16 @@ def optimised(steps: int, plain: bool) -> Method:
 
 def wasserstein(a: Tensor, b: Tensor) -> float:
     """Sliced Wasserstein distance of the pictures' patches (Rabin et al. 2011), in steps of 1 of 255."""
+    return 255 * (sorted_patches(a) - sorted_patches(b)).abs().mean().item()
+
+
+def sorted_patches(picture: Tensor) -> Tensor:
+    """4,096 of the values along each of the directions, in order."""
     generator = torch.Generator().manual_seed(0)
     ways = torch.randn(DIRECTIONS, 3 * PATCH_PX**2, generator=generator)
     ways = ways / ways.norm(dim=1, keepdim=True)
-    spots = torch.linspace(0, 1, 4096)
-    seen = []
-    for picture in (a, b):
-        along = (ways @ unfold(picture, PATCH_PX)[0]).sort(dim=1).values
-        seen.append(along[:, (spots * (along.shape[1] - 1)).long()])
-    return 255 * (seen[0] - seen[1]).abs().mean().item()
+    along = (ways @ unfold(picture, PATCH_PX)[0]).sort(dim=1).values
+    return along[:, (torch.linspace(0, 1, 4096) * (along.shape[1] - 1)).long()]
 
 
 class Judge:
@@ -86,17 +92,24 @@ class Judge:
     def painting(self, style: stylebook.Style) -> Floats:
         return floats(training.pixels(self.folder / style.painting))
 
+    @cache  # noqa: B019 as long as the benchmark
+    def patches(self, style: stylebook.Style) -> Tensor:
+        return sorted_patches(batched(self.painting(style)))
+
     @torch.no_grad()
-    def distances(self, made: Floats, photo: Floats, style: stylebook.Style, painting: Floats) -> list[float]:
+    def distances(self, made: Floats, photo: Floats, style: stylebook.Style) -> list[float]:
         """Content, style by covariances, style by patches."""
         seen, photos = self.encoder(batched(made)), self.encoder(batched(photo))
         content = distances.content(seen[distances.CONTENT_STAGES], photos[distances.CONTENT_STAGES])
         moments = distances.moments(seen[distances.STYLE_STAGES])
         away = distances.style_apart(moments, manner.of_catalogue(style.name).moments)
-        return [content.item(), away.item(), wasserstein(batched(made), batched(painting))]
+        patches = 255 * (sorted_patches(batched(made)) - self.patches(style)).abs().mean()
+        return [content.item(), away.item(), patches.item()]
 
 
-def compare(photos: list[Floats], judge: Judge, chosen: list[stylebook.Style], steps: int) -> None:
+def compare(
+    photos: list[Floats], judge: Judge, chosen: list[stylebook.Style], steps: int, work: Path
+) -> None:
     def untouched(photo: Floats, style: stylebook.Style, painting: Floats) -> Floats:
         return photo
 
@@ -111,8 +124,8 @@ def compare(photos: list[Floats], judge: Judge, chosen: list[stylebook.Style], s
         "**Calotype, network and 40 steps**": calotype(40),
     }
     calotype(0)(photos[0], chosen[0], photos[0])  # the first run also loads
-    crossed = [(photo, style) for photo in photos for style in chosen]
-    own = list(zip(photos, chosen, strict=False))
+    crossed = [(photo, style) for photo in range(len(photos)) for style in chosen]
+    own = list(zip(range(len(photos)), chosen, strict=False))
     print("## Styles\n")
     print(
         f"Kodak24 at 256 x 256 px, styles of the catalogue, in {precision()}: content distance (features "
@@ -124,17 +137,24 @@ def compare(photos: list[Floats], judge: Judge, chosen: list[stylebook.Style], s
     for pairs, methods in ((crossed, quick), (own, quick | slow)):
         rows = []
         for name, method in methods.items():
-            found, seconds = [], 0.0
-            for photo, style in pairs:
-                painting = judge.painting(style)
-                began = time.perf_counter()
-                made = method(photo, style, painting)
-                seconds += time.perf_counter() - began
-                found.append(judge.distances(made, photo, style, painting))
-            speed = seconds / (len(pairs) * photos[0].shape[0] * photos[0].shape[1] / 1e6)
-            rows.append(
-                [name, *(f"{fmean(column):.2f}" for column in zip(*found, strict=True)), f"{speed:.2f}"]
-            )
+            found = []
+            for index, style in random.sample(pairs, len(pairs)):  # so that processes meet seldom
+
+                def make(
+                    method: Method = method, photo: Floats = photos[index], style: stylebook.Style = style
+                ) -> Figures:
+                    painting = judge.painting(style)
+                    began = time.perf_counter()
+                    made = method(photo, style, painting)
+                    seconds = time.perf_counter() - began
+                    far = judge.distances(made, photo, style)
+                    return dict(zip(COLUMNS, [*far, seconds], strict=True))
+
+                plain = "".join(letter for letter in name if letter.isalnum())
+                found.append(kept(work / plain / f"{index}-{style.name}.json", make))
+            means = {key: fmean(figures[key] for figures in found) for key in COLUMNS}
+            speed = means["seconds"] / (photos[0].shape[0] * photos[0].shape[1] / 1e6)
+            rows.append([name, *(f"{means[key]:.2f}" for key in COLUMNS[:3]), f"{speed:.2f}"])
         heads = [f"{len(pairs)} pairs", "content", "style", "patches", "s a megapixel"]
         print(table(heads, rows))
 
@@ -184,6 +204,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="the folder that holds testsets/ and styles/"
     )
+    parser.add_argument("--work", type=Path, default=Path("runs/style"), help="where results are kept")
     parser.add_argument("--limit", type=int, default=COUNT, help="photos, and styles; otherwise %(default)s")
     parser.add_argument("--steps", type=int, default=300, help="of the optimisations; otherwise %(default)s")
     options = parser.parse_args()
@@ -191,7 +212,7 @@ def main() -> None:
     print(header(f"{torch.get_num_threads()} of torch", "torch", "scikit-image", "numpy"))
     photos = [clean_of(path) for path in of(options.data, "kodak24", options.limit)]
     chosen = list(stylebook.catalogue()[: options.limit])
-    compare(photos, Judge(options.data / "styles"), chosen, options.steps)
+    compare(photos, Judge(options.data / "styles"), chosen, options.steps, options.work)
     tiled(photos[0], chosen)
     one_pass()
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from colour import clean_of
+from kept import Figures, kept
 from learning.held_out import all_of_them
 from PIL import Image
 from restoring.pictures import Floats, batched, eight_bits, of
@@ -63,18 +64,17 @@ class Bench:
         self.lesson = style.Lesson.of(found, (name,), self.network)
         self.lesson_s = time.perf_counter() - began
 
-    def figures(self, method: str, make: Callable[[], tuple[Paint, dict[str, float]]]) -> dict[str, float]:
+    def figures(self, method: str, make: Callable[[], tuple[Paint, Figures]]) -> Figures:
         """Content, style, patches, and what make tells; make is asked where no earlier run knows."""
-        kept = self.folder / f"{method}.json"
-        if not kept.exists():
+
+        def found() -> Figures:
             paint, told = make()
-            found = [self._judged(photo, paint(photo)) for photo in self.photos]
-            means = [fmean(column) for column in zip(*found, strict=True)]
-            told |= dict(zip(("content", "style", "patches"), means, strict=True))
+            figures = [self._judged(photo, paint(photo)) for photo in self.photos]
             self._show(paint(self.photos[0]), method)
-            kept.write_text(json.dumps(told))
-        known: dict[str, float] = json.loads(kept.read_text())
-        return known
+            means = (fmean(column) for column in zip(*figures, strict=True))
+            return told | dict(zip(("content", "style", "patches"), means, strict=True))
+
+        return kept(self.folder / f"{method}.json", found)
 
     @torch.no_grad()
     def _judged(self, photo: Tensor, made: Tensor) -> list[float]:
@@ -88,10 +88,10 @@ class Bench:
     def _show(self, made: Tensor, method: str) -> None:
         Image.fromarray(eight_bits(made[0].permute(1, 2, 0).numpy())).save(self.folder / f"{method}.png")
 
-    def photo(self) -> tuple[Paint, dict[str, float]]:
+    def photo(self) -> tuple[Paint, Figures]:
         return lambda photo: photo, {}
 
-    def gatys(self) -> tuple[Paint, dict[str, float]]:
+    def gatys(self) -> tuple[Paint, Figures]:
         made, began = {}, time.perf_counter()
         for photo in self.photos:
             moments = self.lesson.manner.moments
@@ -101,14 +101,14 @@ class Bench:
         seconds = (time.perf_counter() - began) / len(self.photos)
         return lambda photo: made[id(photo)], {"seconds": seconds, "steps": GATYS_STEPS}
 
-    def instant(self) -> tuple[Paint, dict[str, float]]:
+    def instant(self) -> tuple[Paint, Figures]:
         file = self._filed("instant", self.lesson.manner, 0, 0)
         return self._painter(self.lesson.manner), {"seconds": self.lesson_s, "bytes": file.bytes}
 
-    def learnt(self, level: str, seconds: float) -> Callable[[], tuple[Paint, dict[str, float]]]:
+    def learnt(self, level: str, seconds: float) -> Callable[[], tuple[Paint, Figures]]:
         """Trained for so long, or for as many steps as that would be."""
 
-        def make() -> tuple[Paint, dict[str, float]]:
+        def make() -> tuple[Paint, Figures]:
             rate = 2e-3 if level == style.SCRATCH else style.LEVELS[level].learning_rate or 4e-3
             recipe = style.StyleRecipe(self.lesson, level, learning_rate=rate)
             steps = None if self.steps is None else round(self.steps * seconds / MINUTE_S)
@@ -132,7 +132,7 @@ class Bench:
                 )
                 weights = load_file(best)
             manner = style.changed(self.lesson, weights, level)
-            told: dict[str, float] = {"steps": len(losses) - 1, "seconds": seconds}
+            told: Figures = {"steps": len(losses) - 1, "seconds": seconds}
             curve = self.folder / f"{level}-{seconds:.0f}.curve.json"
             curve.write_text(json.dumps([round(loss, 4) for loss in losses[:-1]]))
             if level != style.SCRATCH:
@@ -160,7 +160,7 @@ class Bench:
         return paint
 
 
-def share(known: dict[str, dict[str, float]], method: str) -> float:
+def share(known: dict[str, Figures], method: str) -> float:
     """Of the style loss that Gatys takes away, how much the method does."""
     photo, best = known["photo"]["style"], known["gatys"]["style"]
     return (photo - known[method]["style"]) / (photo - best)
@@ -180,7 +180,7 @@ LONG = {
 
 
 def compared(benches: list[Bench], long: int) -> None:
-    found: list[dict[str, dict[str, float]]] = []
+    found: list[dict[str, Figures]] = []
     for index, bench in enumerate(benches):
         known = {
             "photo": bench.figures("photo", bench.photo),
@@ -213,7 +213,7 @@ def compared(benches: list[Bench], long: int) -> None:
     )
 
 
-def _method_table(found: list[dict[str, dict[str, float]]], methods: dict[str, str]) -> None:
+def _method_table(found: list[dict[str, Figures]], methods: dict[str, str]) -> None:
     rows = []
     for method, label in methods.items():
         figures = [known[method] for known in found]
