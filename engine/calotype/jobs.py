@@ -16,6 +16,9 @@ from calotype_wire.protocol import Header, LayerShape, get_count, get_id
 log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.05
+LEARNER_CANCEL_S = 30.0
+"""It works behind all others, and puts what it has learnt away."""
+
 UPLOADS_MAX = 256
 """Layers under way: each holds a file open."""
 
@@ -251,7 +254,9 @@ class Jobs:
         now = time.monotonic()
         for job in self._scheduler:
             hurry = job.priority != "preview" or self._scheduler.more_than_previews()
-            if job.state == "running" and job.cancelled_at and now - job.cancelled_at > cancel_s and hurry:
+            patience_s = LEARNER_CANCEL_S if job.priority == protocol.BACKGROUND else cancel_s
+            late = job.cancelled_at is not None and now - job.cancelled_at > patience_s
+            if job.state == "running" and late and hurry:
                 worker = self._pool.running(job.serial)
                 if worker is not None:
                     self.fail(self._pool.remove(worker, cancelled()), cancelled())

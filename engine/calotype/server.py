@@ -231,6 +231,8 @@ class Server:
             self._learn(params.catalogue_from_wire(header["operations"]), worker.fingerprint)
             self._jobs.dispatch()
         elif header["serial"] == worker.serial:
+            if worker.background and header["type"] == "result":
+                self._restyle()  # whoever hears of it may use it at once
             self._jobs.from_worker(worker, header, *frames[1:])
 
     def _learn(self, operations: list[params.Operation], fingerprint: str) -> None:

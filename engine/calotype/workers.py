@@ -111,7 +111,8 @@ class Worker:
         if status is not None:
             sentence = f"The model's process ended ({status}). Try again. Details are in {folder}."
             return CalotypeError("WORKER_LOST", sentence)
-        if self.state != "idle" and time.monotonic() - self.heard_at > silence_s:
+        patience = 4 if self.background else 1  # on a busy machine it hardly gets its turn
+        if self.state != "idle" and time.monotonic() - self.heard_at > patience * silence_s:
             sentence = "The model got stuck and was stopped. Try again, or select a smaller part."
             return CalotypeError("WORKER_LOST", sentence)
         return None

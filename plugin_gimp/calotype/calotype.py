@@ -24,8 +24,12 @@ except ImportError as error:  # GIMP would leave the whole menu out, without a w
 MENU = "<Image>/Filters/Calotype"
 PREFIX = "plug-in-calotype-"
 SET_UP = PREFIX + "set-up"
+STYLES = PREFIX + "styles"
 
 Status = Gimp.PDBStatusType
+Sensitivity = Gimp.ProcedureSensitivityMask
+LAYERS = Sensitivity.DRAWABLE
+DOCUMENTS = Sensitivity.DRAWABLE | Sensitivity.DRAWABLES | Sensitivity.NO_DRAWABLES
 
 
 class Calotype(Gimp.PlugIn):
@@ -45,15 +49,18 @@ class Calotype(Gimp.PlugIn):
         return []
 
     def do_init_procedures(self) -> list[str]:
-        return [*(PREFIX + name for name in self.operations), SET_UP]
+        known = [*(PREFIX + name for name in self.operations), SET_UP]
+        return [*known, STYLES] if self.operations else known
 
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
         operation = self.operations.get(name.removeprefix(PREFIX))
+        if name == STYLES:
+            return _styles_procedure(self, name)
         if operation is None:
             return self._set_up_procedure(name)
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, operation)
         procedure.set_image_types("*")
-        procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
+        procedure.set_sensitivity_mask(DOCUMENTS if operation.background else LAYERS)
         procedure.set_menu_label(filters.menu_label(operation))
         procedure.set_documentation(operation.help, None, None)
         _describe(procedure)
@@ -63,12 +70,21 @@ class Calotype(Gimp.PlugIn):
     def _set_up_procedure(self, name: str) -> Gimp.Procedure:
         """Also in place of a filter that the engine has lost since GIMP started."""
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, set_up, None)
-        procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.ALWAYS)
+        procedure.set_sensitivity_mask(Sensitivity.ALWAYS)
         procedure.set_menu_label("Set up Calotype...")
         blurb = "Starts the engine and says what is missing."
         procedure.set_documentation(blurb, None, None)
         _describe(procedure, in_menu=not self.operations)
         return procedure
+
+
+def _styles_procedure(plugin: Calotype, name: str) -> Gimp.Procedure:
+    procedure = Gimp.ImageProcedure.new(plugin, name, Gimp.PDBProcType.PLUGIN, look_after_styles, None)
+    procedure.set_sensitivity_mask(Sensitivity.ALWAYS)
+    procedure.set_menu_label("Styles...")
+    procedure.set_documentation("Your styles and those of the catalogue: look after them.", None, None)
+    _describe(procedure)
+    return procedure
 
 
 def _describe(procedure: Gimp.Procedure, in_menu: bool = True) -> None:
@@ -106,6 +122,19 @@ def set_up(
     if DAMAGE:
         return _failed(procedure, Status.EXECUTION_ERROR, DAMAGE)
     return _answer(procedure, filters.set_up(run_mode))
+
+
+def look_after_styles(
+    procedure: Gimp.Procedure,
+    run_mode: Gimp.RunMode,
+    image: Gimp.Image | None,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
+    data: None,
+) -> Gimp.ValueArray:
+    if DAMAGE:
+        return _failed(procedure, Status.EXECUTION_ERROR, DAMAGE)
+    return _answer(procedure, filters.styles(run_mode))
 
 
 def _answer(procedure: Gimp.Procedure, outcome: "filters.Outcome") -> Gimp.ValueArray:

@@ -5,16 +5,20 @@ from collections.abc import Callable
 import form
 import preview
 import record
-from gi.repository import Gdk, GdkPixbuf, Gimp, GimpUi, GLib, GObject, Gtk
+from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk
+from stylecombo import StyleCombo
 
 from calotype_wire import params
+from calotype_wire.client import Catalogue
 from calotype_wire.params import Operation
 from calotype_wire.session import Session
 
 PUMP_MS = 20
 HELP_CHARS = 100
 WIDTH_PX = 860
-SWATCH_PX = 40
+PLAIN_WIDTH_PX, PLAIN_HELP_CHARS = 520, 60
+"""Of a dialog without a preview."""
+
 AROUND_PX = 300
 """Title, help, last result and buttons of a dialog."""
 
@@ -23,39 +27,76 @@ def ask(
     operation: Operation,
     procedure: Gimp.Procedure,
     config: Gimp.ProcedureConfig,
-    layer: Gimp.Layer,
+    image: Gimp.Image,
+    layer: Gimp.Layer | None,
     session: Session,
-) -> bool:
-    """Fill in config, for layer; False where the user cancels. The engine starts meanwhile."""
-    image = layer.get_image()
+) -> Operation | None:
+    """Fill in config, for layer; with a preview where there is one. The engine starts meanwhile.
+
+    Returns the operation as the engine declares it by then; None where the user cancels.
+    """
     GimpUi.init("calotype")
     dialog = GimpUi.ProcedureDialog.new(procedure, config, operation.label)
-    dialog.set_default_size(WIDTH_PX, -1)
+    width_px, chars = (WIDTH_PX, HELP_CHARS) if layer else (PLAIN_WIDTH_PX, PLAIN_HELP_CHARS)
+    dialog.set_default_size(width_px, -1)
     area = dialog.get_content_area()
-    area.pack_start(_text(operation.help), False, False, 0)
+    area.pack_start(_text(operation.help, chars), False, False, 0)
     last = record.newest(_all_layers(image.get_layers()))
     if last is not None:
-        told = _text(last.sentence)
+        told = _text(last.sentence, chars)
         told.set_tooltip_text("\n".join(last.report))
         area.pack_start(told, False, False, 0)
-    pane = preview.Pane(operation, config, image, layer, session)
+    pane = preview.Pane(operation, config, image, layer, session) if layer else None
+    fields = _fields(operation, dialog, config, image)
     beside = Gtk.Box(spacing=12)
-    beside.pack_start(pane.widget, False, False, 0)
-    beside.pack_start(_scrolled(_fields(operation, dialog, config, image)), True, True, 0)
+    if pane:
+        beside.pack_start(pane.widget, False, False, 0)
+    beside.pack_start(_scrolled(fields), True, True, 0)
     beside.show()
     area.pack_start(beside, True, True, 0)
     session.wake()
-    pump = GLib.timeout_add(PUMP_MS, pane.pump)
+    newest = operation
+
+    def pump() -> bool:
+        nonlocal newest
+        events = session.pump()
+        for event in events:
+            if isinstance(event, Catalogue):
+                newest = _offered(event, newest, fields)
+        if pane:
+            pane.operation = newest
+            pane.pump(events)
+        return True
+
+    timer = GLib.timeout_add(PUMP_MS, pump)
     try:
-        return bool(dialog.run())
+        return newest if dialog.run() else None
     finally:
-        GLib.source_remove(pump)
-        pane.close()
+        GLib.source_remove(timer)
+        if pane:
+            pane.close()
         dialog.destroy()
 
 
-def _text(words: str) -> Gtk.Label:
-    text = Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=HELP_CHARS, margin_bottom=6)
+def _offered(catalogue: Catalogue, operation: Operation, fields: Gtk.Box) -> Operation:
+    """The operation as the catalogue has it; what there is to choose from in fields is what it says."""
+    newest = next((each for each in catalogue.operations if each.name == operation.name), operation)
+    choices = {name: p for name, p in form.arguments(newest).items() if isinstance(p, params.Style)}
+    for combo in _combos(fields):
+        if combo.argument in choices:
+            combo.offer(choices[combo.argument])
+    return newest
+
+
+def _combos(widget: Gtk.Widget) -> list[StyleCombo]:
+    if isinstance(widget, StyleCombo):
+        return [widget]
+    children = widget.get_children() if isinstance(widget, Gtk.Container) else []
+    return [combo for child in children for combo in _combos(child)]
+
+
+def _text(words: str, chars: int) -> Gtk.Label:
+    text = Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=chars, margin_bottom=6)
     text.show()
     return text
 
@@ -106,8 +147,10 @@ def _own_widget(
         return _other_layer(name, parameter, config, image, labels)
     if isinstance(parameter, params.Palette):
         return _palette(name, parameter, config, labels)
+    if isinstance(parameter, params.File):
+        return _file(name, parameter, config, labels)
     if isinstance(parameter, params.Style):
-        return _style(name, parameter, config, labels)
+        return _labelled(parameter.label, labels, StyleCombo(name, parameter, config))
     return None
 
 
@@ -158,6 +201,17 @@ def _optional_number(
     return box
 
 
+def _file(
+    name: str, parameter: params.File, config: Gimp.ProcedureConfig, labels: Gtk.SizeGroup
+) -> Gtk.Widget:
+    """GIMP's own, which it makes for none but arguments that take files alone."""
+    chooser = GimpUi.FileChooser.new(Gimp.FileChooserAction.OPEN, parameter.label, parameter.label, None)
+    labels.add_widget(chooser.get_label_widget())
+    both = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
+    config.bind_property(name, chooser, "file", both)
+    return chooser
+
+
 def _other_layer(
     name: str,
     parameter: params.OtherLayer,
@@ -187,32 +241,6 @@ def _all_layers(layers: list[Gimp.Layer]) -> list[Gimp.Layer]:
         if layer.is_group():
             found += _all_layers(layer.get_children())
     return found
-
-
-def _style(
-    name: str, parameter: params.Style, config: Gimp.ProcedureConfig, labels: Gtk.SizeGroup
-) -> Gtk.Widget:
-    """The styles by name and by what each makes of a photo."""
-    store = Gtk.ListStore(str, str, GdkPixbuf.Pixbuf)
-    for value, label in parameter.choices:
-        store.append([value, label, _swatch(parameter.swatch(value))])
-    choice = Gtk.ComboBox(model=store, id_column=0, hexpand=True)
-    for renderer, attribute, column in (
-        (Gtk.CellRendererPixbuf(), "pixbuf", 2),
-        (Gtk.CellRendererText(xpad=6), "text", 1),
-    ):
-        choice.pack_start(renderer, False)
-        choice.add_attribute(renderer, attribute, column)
-    _follow(config, name, lambda: choice.set_active_id(config.get_property(name)))
-    choice.connect("changed", lambda *_: config.set_property(name, choice.get_active_id()))
-    return _labelled(parameter.label, labels, choice)
-
-
-def _swatch(path: str) -> GdkPixbuf.Pixbuf | None:
-    try:
-        return GdkPixbuf.Pixbuf.new_from_file_at_size(path, SWATCH_PX, SWATCH_PX)
-    except GLib.Error:
-        return None  # the engine's folder cannot be read from here
 
 
 def _palette(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import form
+import pictures
 import pixels
 import progress
 import results
@@ -24,6 +25,8 @@ add_arguments = form.add_arguments
 Status = Gimp.PDBStatusType
 CALLERS = ("BAD_INPUT", "BAD_PARAMETER", "EMPTY_SELECTION")
 """Codes of what the user, or a script, can put right."""
+
+RESUME = "Paused: resume it in Calotype > Styles."
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,21 @@ def run(
     config: Gimp.ProcedureConfig,
 ) -> Outcome:
     procedure.get_plug_in().set_pdb_error_handler(Gimp.PDBErrorHandler.PLUGIN)  # no dialogs but ours
-    layer = pixels.chosen_layer(image, drawables)
+    layer = None if operation.background else pixels.chosen_layer(image, drawables)
     on_screen = run_mode != Gimp.RunMode.NONINTERACTIVE and progress.has_screen()
     if run_mode == Gimp.RunMode.INTERACTIVE and on_screen and form.asks(operation):
         import dialog  # needs a screen
 
-        if not dialog.ask(operation, procedure, config, layer, session):
+        newest = dialog.ask(operation, procedure, config, image, layer, session)
+        if newest is None:
             return Outcome(Status.CANCEL)
+        operation = newest
     values, others = form.values(operation, config)
     parameters = operation.check(values)
+    if layer is None:
+        what = form.wanted(operation, parameters)
+        request = pictures.request(operation, parameters, what, image, drawables, others)
+        return learn(session, operation, request, on_screen)
     source = pixels.source(image, pixels.target(layer, others), operation.whole)
     request = Request(
         operation.name,
@@ -100,6 +109,31 @@ def run(
     return Outcome(Status.SUCCESS, "", added.layer, added.document)
 
 
+def learn(session: Session, operation: Operation, request: Request, on_screen: bool) -> Outcome:
+    """One run of an operation of the background: there is nothing to add to an image."""
+    with progress.shown(operation.label, on_screen, learns=True) as meter:
+        result = progress.wait(session, request, meter)
+        meter.busy("Looking at the styles")
+        progress.wait_for_styles(session, meter)  # whoever is next can choose it
+    if on_screen:
+        _tell(Record.of(operation, request, result))
+    return Outcome(Status.SUCCESS)
+
+
+@_answered
+def styles(session: Session, run_mode: Gimp.RunMode) -> Outcome:
+    """Look after the styles."""
+    if run_mode == Gimp.RunMode.NONINTERACTIVE or not progress.has_screen():
+        raise pixels.bad_input(
+            "Styles are looked after in a window. Scripts choose a style by its name, as a text; "
+            "'calotype styles' does the rest."
+        )
+    import stylebook  # needs a screen
+
+    stylebook.Window(session).run()
+    return Outcome(Status.SUCCESS)
+
+
 @_answered
 def set_up(session: Session, run_mode: Gimp.RunMode) -> Outcome:
     """Have the engine tell what it can do, for the menu of the next start."""
@@ -112,9 +146,13 @@ def set_up(session: Session, run_mode: Gimp.RunMode) -> Outcome:
 
 
 def _tell(record: Record) -> None:
-    """Without a box to close: in the status bar, or in the Error Console where that is open."""
+    _say("\n".join(record.report), record.line)
+
+
+def _say(report: str, line: str) -> None:
+    """Without a box to close: the line in the status bar, or all in the Error Console where that is open."""
     in_console = Gimp.message_get_handler() == Gimp.MessageHandlerType.ERROR_CONSOLE
-    told = "\n".join(record.report) if in_console else record.line
+    told = report if in_console else line
     if told:
         Gimp.message(told)
 
@@ -122,6 +160,9 @@ def _tell(record: Record) -> None:
 def _failure(error: CalotypeError) -> Outcome:
     if error.code == "CANCELLED":
         return Outcome(Status.CANCEL)
+    if error.code == "PAUSED":
+        _say(f"{error.sentence} {RESUME}", RESUME)
+        return Outcome(Status.SUCCESS)
     status = Status.CALLING_ERROR if error.code in CALLERS else Status.EXECUTION_ERROR
     return Outcome(status, error.sentence)
 

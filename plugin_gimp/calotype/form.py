@@ -1,6 +1,7 @@
 """Between an operation's parameters and a procedure's arguments, which scripts and dialogs fill in."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from gi.repository import Gimp, GObject
@@ -32,6 +33,12 @@ def _argument(parameter: Parameter) -> str:
 
 def asks(operation: Operation) -> bool:
     return bool(arguments(operation))
+
+
+def wanted(operation: Operation, checked: Mapping[str, Any]) -> str:
+    """Of checked values: what is to be sent, one of params.PICTURES."""
+    names = [p.name for p in operation.parameters if isinstance(p, params.Pictures)]
+    return str(checked[names[0]]) if names else "layer"
 
 
 def add_arguments(procedure: Gimp.Procedure, operation: Operation) -> None:
@@ -82,6 +89,8 @@ def _add(procedure: Gimp.Procedure, name: str, label: str, parameter: Parameter)
     what = (name, label, parameter.help)
     if isinstance(parameter, params.Number):
         _add_number(procedure, what, parameter)
+    elif isinstance(parameter, params.Style):  # GIMP keeps choices as they were when it started
+        procedure.add_string_argument(*what, parameter.default or "", READWRITE)
     elif isinstance(parameter, params.Choice | params.Toggle) and (
         parameter.optional or isinstance(parameter, params.Choice)
     ):
@@ -93,7 +102,7 @@ def _add(procedure: Gimp.Procedure, name: str, label: str, parameter: Parameter)
     elif isinstance(parameter, params.Toggle):
         procedure.add_boolean_argument(*what, bool(parameter.default), READWRITE)
     elif isinstance(parameter, params.File):
-        procedure.add_file_argument(*what, Gimp.FileChooserAction.OPEN, True, None, READWRITE)
+        procedure.add_file_argument(*what, Gimp.FileChooserAction.ANY, True, None, READWRITE)  # or a folder
     elif isinstance(parameter, params.OtherLayer):
         procedure.add_layer_argument(*what, True, READWRITE)
     elif isinstance(parameter, params.Palette):
@@ -124,20 +133,20 @@ def _choices(parameter: params.Choice | params.Toggle) -> list[tuple[str, str]]:
 
 def _value(parameter: Parameter, value: Any) -> Any:
     """Of an argument, as the engine takes it."""
+    if isinstance(parameter, params.File):
+        return _path(parameter, value)
     if isinstance(parameter, params.Number):
         if parameter.optional and value == automatic(parameter):
             return None
         return int(value) if parameter.whole and value == int(value) else value
+    if isinstance(parameter, params.Text | params.Style) and parameter.optional:
+        return value or None
     if isinstance(parameter, params.Choice | params.Toggle) and parameter.optional:
         if value == AUTOMATIC:
             return None
         return value == "True" if isinstance(parameter, params.Toggle) else value
-    if isinstance(parameter, params.File):
-        return _path(parameter, value)
     if isinstance(parameter, params.Palette):
         return colours(value or "") or None
-    if isinstance(parameter, params.Text) and parameter.optional:
-        return value or None
     return value
 
 

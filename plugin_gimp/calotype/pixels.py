@@ -197,7 +197,7 @@ def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Sour
     if not Gimp.Selection.is_empty(image):
         hit, x, y, width, height = drawable.mask_intersect()
         visible = Box(x, y, width, height).moved(everything.x, everything.y)
-        selection = _selection(image, visible) if hit else None
+        selection = selected(image, visible) if hit else None
         if selection is None or not bytes(selection.pixels).strip(b"\0"):
             raise CalotypeError(
                 "EMPTY_SELECTION",
@@ -216,12 +216,17 @@ def box_of(drawable: Gimp.Drawable) -> Box:
 
 def whole(drawable: Gimp.Layer) -> Layer:
     """All of another layer, for a parameter that names one. Raises as chosen_layer and source do."""
+    return part(drawable, box_of(drawable))
+
+
+def part(drawable: Gimp.Layer, box: Box) -> Layer:
+    """Of another layer what lies in box, in document coordinates."""
     check_there(drawable)
     check_group(drawable)
-    return _read(drawable, Samples.of(drawable), box_of(drawable))[0]
+    return _read(drawable, Samples.of(drawable), box)[0]
 
 
-def _selection(image: Gimp.Image, box: Box) -> Layer:
+def selected(image: Gimp.Image, box: Box) -> Layer:
     format = PixelFormat("G", "u8", "linear")
     data = read(image.get_selection().get_buffer(), box, "Y u8", 1)
     return Layer(box.width, box.height, format, data, "Selection", box.x, box.y)
@@ -248,7 +253,7 @@ def _as_it_looks(drawable: Gimp.Layer) -> Iterator[Gimp.Layer]:
     if not _has_effects(drawable) or drawable.is_group():
         yield drawable
         return
-    image = _empty_like(drawable.get_image())  # in the user's own, merging would be a step of undo
+    image = empty_like(drawable.get_image())  # in the user's own, merging would be a step of undo
     try:
         look = Gimp.Layer.new_from_drawable(drawable, image)
         image.insert_layer(look, None, 0)
@@ -258,8 +263,11 @@ def _as_it_looks(drawable: Gimp.Layer) -> Iterator[Gimp.Layer]:
         image.delete()
 
 
-def _empty_like(image: Gimp.Image) -> Gimp.Image:
-    made = Gimp.Image.new_with_precision(1, 1, image.get_base_type(), image.get_precision())
+def empty_like(image: Gimp.Image) -> Gimp.Image:
+    base = image.get_base_type()
+    if base == Gimp.ImageBaseType.INDEXED:
+        base = Gimp.ImageBaseType.RGB
+    made = Gimp.Image.new_with_precision(1, 1, base, image.get_precision())
     made.undo_disable()
     profile = image.get_color_profile()
     if profile is not None:

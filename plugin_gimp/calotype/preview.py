@@ -4,15 +4,15 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+import drawing
 import form
 import pixels
 from gi.repository import Gdk, GdkPixbuf, Gimp, GLib, Gtk
 
-from calotype_wire.client import Request
+from calotype_wire.client import Event, Request
 from calotype_wire.errors import CalotypeError
 from calotype_wire.live import LivePreview, moved
 from calotype_wire.params import Operation
-from calotype_wire.protocol import Layer
 from calotype_wire.session import Session
 
 LOOK_MS = 1000
@@ -43,7 +43,7 @@ class Pane:
         session: Session,
     ) -> None:
         self.live = LivePreview(session, self._draw)
-        self._operation, self._config, self._session = operation, config, session
+        self.operation, self._config = operation, config
         self._image, self._layer = image, layer
         self._part, self._size = (50.0, 50.0), (1, 1)
         self._split, self._place = 0.5, pixels.Box(0, 0, 1, 1)
@@ -66,12 +66,11 @@ class Pane:
         self._config.disconnect(self._handler)
         self.live.stop()
 
-    def pump(self) -> bool:
+    def pump(self, events: list[Event]) -> None:
         """To be called many times a second."""
-        for event in self._session.pump():
+        for event in events:
             self.live.take(event)
         self.live.turn()
-        return True
 
     def look(self, patient: bool = False) -> None:
         """Bring the picture up to date. patient: layers that look different are read when at rest."""
@@ -89,20 +88,20 @@ class Pane:
         part = self._part if self._actual.get_active() else None
         try:
             pixels.check_there(self._layer)
-            values, others = form.values(self._operation, self._config)
-            checked = self._operation.check(values)
+            values, others = form.values(self.operation, self._config)
+            checked = self.operation.check(values)
             layer = pixels.target(self._layer, others)
             scene = (_glance(self._image, [layer, *others]), part)
         except CalotypeError:
             self.live.forget()
             raise
-        if not self.live.due(scene, self._operation.name, checked, patient):
+        if not self.live.due(scene, self.operation.name, checked, patient):
             return
-        source = pixels.source(self._image, layer, self._operation.whole)
+        source = pixels.source(self._image, layer, self.operation.whole)
         layers = [source.layer, *(pixels.whole(other) for other in others)]
         self._size = source.layer.width, source.layer.height
-        request = Request(self._operation.name, layers, checked, source.selection)
-        self.live.look(request, self._operation.alone(checked), part)
+        request = Request(self.operation.name, layers, checked, source.selection)
+        self.live.look(request, self.operation.alone(checked), part)
 
     def _arranged(self) -> Gtk.Box:
         ticks = Gtk.Box(spacing=12)
@@ -134,14 +133,14 @@ class Pane:
         if self.live.before is None:
             self._picture.clear()
             return
-        before = _pixbuf(self.live.before)
+        before = drawing.pixbuf(self.live.before)
         factor = min(WIDTH_PX / before.get_width(), HEIGHT_PX / before.get_height())
         width, height = (max(1, round(n * factor)) for n in (before.get_width(), before.get_height()))
         self._place = pixels.Box((WIDTH_PX - width) // 2, (HEIGHT_PX - height) // 2, width, height)
         shown = before.composite_color_simple(width, height, SMOOTH, 255, TILE_PX, *TILES)
         made = shown.copy()
         for layer in self.live.after:
-            over = _pixbuf(layer)
+            over = drawing.pixbuf(layer)
             scale = width / over.get_width(), height / over.get_height()
             over.composite(made, 0, 0, width, height, 0, 0, *scale, SMOOTH, 255)
         line = min(round(self._split * width), width - 1)
@@ -168,19 +167,6 @@ class Pane:
             self._part = moved(self._part, by, self._size)
             self.look()
         return True
-
-
-def _pixbuf(layer: Layer) -> GdkPixbuf.Pixbuf:
-    channels = len(layer.format.channels)
-    return GdkPixbuf.Pixbuf.new_from_bytes(
-        GLib.Bytes.new(bytes(layer.pixels)),
-        GdkPixbuf.Colorspace.RGB,
-        channels == 4,
-        8,
-        layer.width,
-        layer.height,
-        layer.width * channels,
-    )
 
 
 def _glance(image: Gimp.Image, layers: Sequence[Gimp.Layer]) -> tuple[Any, ...]:

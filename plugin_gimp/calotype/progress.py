@@ -1,14 +1,15 @@
 """Waiting for the engine while the user sees how far it is and may cancel."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from gi.repository import Gimp, GLib
 
-from calotype_wire.client import Catalogue, Failed, Progress, Request, Result
+from calotype_wire.client import Catalogue, Failed, Preview, Progress, Request, Result
 from calotype_wire.errors import CalotypeError
+from calotype_wire.protocol import Layer
 from calotype_wire.session import Session
 
 PUMP_S = 0.01
@@ -18,11 +19,16 @@ class Meter(Protocol):
     """What a user sees while a filter runs."""
 
     cancelled: bool
+    paused: bool
+    """Of what learns: the user wants it to stop now and to go on later."""
 
     def busy(self, stage: str) -> None:
         """At work, and nobody knows for how long."""
 
-    def progress(self, fraction: float, stage: str, seconds_left: float | None) -> None: ...
+    def progress(self, told: Progress) -> None: ...
+
+    def show(self, picture: Layer) -> None:
+        """What there is so far."""
 
     def tick(self) -> None:
         """To be called many times a second."""
@@ -38,10 +44,14 @@ def has_screen() -> bool:
 
 
 @contextmanager
-def shown(title: str, on_screen: bool) -> Iterator[Meter]:
+def shown(title: str, on_screen: bool, learns: bool = False) -> Iterator[Meter]:
     meter: Meter
-    if on_screen:
-        import window  # needs a screen
+    if on_screen and learns:
+        import training  # needs a screen
+
+        meter = training.Training(title)
+    elif on_screen:
+        import window
 
         meter = window.Window(title)
     else:
@@ -55,7 +65,7 @@ def shown(title: str, on_screen: bool) -> Iterator[Meter]:
 class Bar:
     """GIMP's own bar, for scripts. Its Cancel kills this process, and the engine drops the job."""
 
-    cancelled = False
+    cancelled = paused = False
 
     def __init__(self, title: str) -> None:
         Gimp.progress_init(title)
@@ -64,9 +74,12 @@ class Bar:
     def busy(self, stage: str) -> None:
         self._say(stage)
 
-    def progress(self, fraction: float, stage: str, seconds_left: float | None) -> None:
-        self._say(stage)
-        Gimp.progress_update(fraction)
+    def progress(self, told: Progress) -> None:
+        self._say(told.stage)
+        Gimp.progress_update(told.fraction)
+
+    def show(self, picture: Layer) -> None:
+        pass
 
     def tick(self) -> None:
         pass
@@ -81,24 +94,38 @@ class Bar:
 
 
 def wait(session: Session, request: Request, meter: Meter) -> Result:
-    """Raises CalotypeError, with the code CANCELLED where the user wanted it so."""
+    """Raises CalotypeError, with the code CANCELLED or PAUSED where the user wanted it so."""
+    steps = waiting(session, request, meter)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        turn(meter)
+
+
+def waiting(session: Session, request: Request, meter: Meter) -> Generator[None, None, Result]:
+    """As wait(), to be resumed many times a second by a loop that turns meter itself."""
     job = session.submit(request)
     told = False
     meter.busy("Waiting for the engine")
     while True:
         for event in session.pump():
             if isinstance(event, Progress):
-                meter.progress(event.fraction, event.stage, event.seconds_left)
+                meter.progress(event)
+            elif isinstance(event, Preview):
+                meter.show(event.picture)
             elif isinstance(event, Result) and event.job == job:
                 return event
             elif isinstance(event, Failed) and event.job == job:
                 raise CalotypeError(event.code, event.sentence)
-        if meter.cancelled and not told:
+        if (meter.cancelled or meter.paused) and not told:
             told = True
-            session.cancel(job)
+            session.cancel(job, pause=not meter.cancelled)
         if session.state == "starting":
             meter.busy("Starting the engine")
-        turn(meter)
+        yield
 
 
 def wait_for_catalogue(session: Session, meter: Meter) -> Catalogue:
@@ -113,6 +140,14 @@ def wait_for_catalogue(session: Session, meter: Meter) -> Catalogue:
                 raise CalotypeError(event.code, event.sentence)
         turn(meter)
     raise CalotypeError("CANCELLED", "Cancelled.")
+
+
+def wait_for_styles(session: Session, meter: Meter) -> None:
+    """Until the engine has written down which styles there are, or has gone."""
+    session.ask_styles()
+    while session.busy:
+        session.pump()
+        turn(meter)
 
 
 def turn(meter: Meter) -> None:

@@ -4,6 +4,9 @@ import time
 
 from gi.repository import GimpUi, GLib, Gtk
 
+from calotype_wire.client import Progress
+from calotype_wire.protocol import Layer
+
 DELAY_S = 0.5
 """A window that only flashes up is worse than none."""
 
@@ -13,21 +16,18 @@ PULSE_S = 0.1
 class Window:
     def __init__(self, title: str) -> None:
         GimpUi.init("calotype")
-        self.cancelled = False
+        self.cancelled = self.paused = False
         self._busy = True
         self._opens_at = time.monotonic() + DELAY_S
         self._pulsed_at = 0.0
         self._dialog = GimpUi.Dialog(title=title, role="calotype-progress", resizable=False)
         self._dialog.set_default_size(380, -1)
-        self._cancel = self._dialog.add_button("_Cancel", Gtk.ResponseType.CANCEL)
+        self._add_buttons()
         self._dialog.connect("response", self._on_response)
         self._dialog.connect("delete-event", lambda *_: True)  # closing it is a response, too
         GimpUi.window_set_transient(self._dialog)
-        self._stage = Gtk.Label(xalign=0)
-        self._bar = Gtk.ProgressBar()
-        self._left = Gtk.Label(xalign=0)
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6, border_width=12)
-        for widget in (self._stage, self._bar, self._left):
+        for widget in self._widgets():
             box.pack_start(widget, False, False, 0)
         box.show_all()
         self._dialog.get_content_area().add(box)
@@ -36,10 +36,13 @@ class Window:
         self._busy = True
         self._say(stage, "")
 
-    def progress(self, fraction: float, stage: str, seconds_left: float | None) -> None:
+    def progress(self, told: Progress) -> None:
         self._busy = False
-        self._bar.set_fraction(fraction)
-        self._say(stage, "" if seconds_left is None else _duration(seconds_left))
+        self._bar.set_fraction(told.fraction)
+        self._say(told.stage, "" if told.seconds_left is None else _duration(told.seconds_left))
+
+    def show(self, picture: Layer) -> None:
+        pass  # it looks almost like the layer
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -54,12 +57,22 @@ class Window:
         while GLib.MainContext.default().iteration(False):
             pass  # or it stays on the screen until GIMP has taken the result in
 
+    def _add_buttons(self) -> None:
+        self._cancel = self._dialog.add_button("_Cancel", Gtk.ResponseType.CANCEL)
+
+    def _widgets(self) -> list[Gtk.Widget]:
+        """From top to bottom."""
+        self._stage = Gtk.Label(xalign=0)
+        self._bar = Gtk.ProgressBar()
+        self._left = Gtk.Label(xalign=0)
+        return [self._stage, self._bar, self._left]
+
     def _say(self, stage: str, left: str) -> None:
-        if not self.cancelled:
+        if not (self.cancelled or self.paused):
             self._stage.set_text(stage)
             self._left.set_text(left)
 
-    def _on_response(self, *_: object) -> None:
+    def _on_response(self, dialog: Gtk.Dialog, response: int) -> None:
         self._say("Cancelling", "")
         self.cancelled = True
         self._cancel.set_sensitive(False)

@@ -104,6 +104,19 @@ class TestLessons:
         learn(task_of(halves, paint), name="Painted over", exclude_layer=1)
         assert apart(moments_of("Painted over"), moments_of("Cells")) < 0.1
 
+    def test_of_selected_layers_all_are_limited_by_selection_and_paint(self) -> None:
+        halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
+        solid = np.dstack([halves, np.full(halves.shape[:2], 255, np.uint8)])
+        mask = np.zeros(halves.shape[:2], np.uint8)
+        mask[:, :256] = 255
+        paint = np.zeros((256, 512, 4), np.uint8)
+        paint[:, 256:] = 255
+        learn(task_of(CELLS), name="Cells")
+        learn(task_of(halves, solid, mask=mask), name="Selected", pictures="layers")
+        learn(task_of(halves, paint, solid), name="Painted over", pictures="layers", exclude_layer=1)
+        for name in ("Selected", "Painted over"):
+            assert apart(moments_of(name), moments_of("Cells")) < 0.1
+
     def test_what_is_transparent_is_not_learnt_from(self) -> None:
         halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
         clear = np.dstack([halves, np.full(halves.shape[:2], 255, np.uint8)])
@@ -350,8 +363,7 @@ class TestEngine:
         events_until(other, Catalogue)
         result = run(client, Request("train_style", [SMALL], {"level": "instant", "name": "Told"}))
         assert result.layers == []
-        while "Told" not in offered(events_until(other, Catalogue)):
-            pass
+        wait_for(lambda: any("Told" in offered(e) for e in other.pump() if isinstance(e, Catalogue)))
         request = Request("stylize", [layer(PHOTO)], {"style": "Told", "refine": 0})
         assert np.abs(pixels(run(other, request).layers[0]).astype(float) - PHOTO).mean() > 5
         client.ask_styles("rename", name="Told", to="Retold")

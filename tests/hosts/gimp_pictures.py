@@ -1,4 +1,4 @@
-"""Take the pictures of docs/gimp.md anew: python tests/hosts/gimp_pictures.py [take|take_styled]"""
+"""Take the pictures of docs/gimp.md anew: python tests/hosts/gimp_pictures.py [SCENE...]"""
 
 import os
 import sys
@@ -103,13 +103,36 @@ def take_styled(screen: Screen) -> None:
     keep(screen, "stylised", (195, 30, 1100, 740), 0.75)
 
 
+def take_trained(screen: Screen) -> None:
+    screen.x("xdotool", "windowsize", screen.window("photo.*GIMP"), "1098", "730")
+    screen.key("ctrl+shift+j")
+    screen.filter("Train Style")
+    screen.window("^Train Style$")
+    time.sleep(1)
+    screen.key("alt+n")
+    screen.x("xdotool", "type", "My hand")
+    screen.key("alt+o")
+    run = screen.gimp.calotype / "styles/unfinished/My hand/checkpoint.safetensors"
+    screen.wait(run.exists, 300)
+    time.sleep(30)
+    keep(screen, "training", (190, 90, 850, 680))
+    screen.wait(lambda: not screen.shows("^Train Style$"), 300)
+    screen.filter("Styles")
+    screen.window("^Styles$")
+    time.sleep(3)
+    screen.key("alt+f")
+    time.sleep(2)
+    keep(screen, "styles", (130, 30, 1000, 720))
+    screen.key("Escape")
+
+
 if __name__ == "__main__":
     work = Path(tempfile.mkdtemp())
     gimp = Gimp(work)
     del gimp.environment["CALOTYPE_OPERATIONS"]  # what is shipped, no trials
     os.environ["CALOTYPE_HOME"] = str(gimp.calotype)
     rootfs.learn(gimp.calotype, work / "no more operations")
-    for scene in (take, take_styled):
+    for scene in (take, take_styled, take_trained):
         if sys.argv[1:] and scene.__name__ not in sys.argv[1:]:
             continue
         screen = Screen(gimp, photo(work / "photo.png", 900))

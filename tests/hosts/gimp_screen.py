@@ -82,7 +82,7 @@ class Screen:
     def point_at(self, label: str) -> None:
         """A filter in the menu, which is the last one below Filters."""
         known = json.loads((self.gimp.calotype / "catalogue.json").read_text("utf-8"))["operations"]
-        labels = sorted(operation["label"] for operation in known if operation["offered"])
+        labels = sorted(["Styles", *(operation["label"] for operation in known if operation["offered"])])
         self.key("alt+r", "Up", "Right", *["Down"] * labels.index(label))
 
     def filter(self, label: str, picture: str = "") -> None:

@@ -104,6 +104,12 @@ def test_what_is_seen_of_the_document_is_learnt_and_not_its_layers():
     hidden.set_visible(False)
     image.clean_all()
     assert apart(train(image, name="hidden"), alone) == 0
+    tool = Gimp.Channel.new(image, "tool", 240, 180, 50, Gegl.Color.new("red"))
+    image.insert_channel(tool, None, 0)
+    image.clean_all()
+    assert tool.get_visible()
+    assert apart(train(image, name="tinted"), alone) == 0
+    assert tool.get_visible()
     hidden.set_visible(True)
     image.clean_all()
     assert apart(train(image, hidden, name="seen"), alone) > 0.05
@@ -218,7 +224,7 @@ def test_what_cannot_be_read_is_told_of():
     layer.set_offsets(150, 150)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 50, 50)
     refused("calling-error", "outside of the layer", train, image, layer, name="no", pictures="layer")
-    refused("calling-error", "nothing is left to learn from", train, image, layer, name="no")
+    refused("calling-error", "nothing is left to learn from", train, image, layer, name="no", level="instant")
 
 
 def test_scripts_are_told_that_styles_are_looked_after_in_a_window():

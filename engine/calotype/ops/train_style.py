@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from calotype.image import chroma as chromas
 from calotype.image import face as faces
@@ -126,12 +127,13 @@ class TrainStyle:
         layers = [layer for layer in task.layers if layer is not left_out]
         for index, layer in enumerate(layers):
             task.progress(0.01, "Looking at the pictures")
-            share = _share(layer, task, index == 0, left_out)
+            limited = index == 0 or self.pictures == "layers"  # else they are documents of their own
+            share = _share(layer, task if limited else None, left_out if limited else None)
             yield Subject(layer.thumbnail(*share.shape), share, layer.shape.name or f"Layer {index + 1}")
         for path in _pictures_at(self.more):
             task.progress(0.01, "Looking at the pictures")
             canvas = Canvas.of(files.read(path).layer)
-            share = _share(canvas, task, False, None)
+            share = _share(canvas)
             yield Subject(canvas.thumbnail(*share.shape), share, path.stem)
 
     def _learn(self, task: Task, name: str, lesson: style.Lesson) -> None:
@@ -272,18 +274,20 @@ def _writing() -> Iterator[None]:
         ) from error
 
 
-def _share(layer: Canvas, task: Task, selected: bool, excluded: Canvas | None) -> Tensor:
-    """How far each place of the layer, reduced, may be learnt from, (h, w)."""
+def _share(layer: Canvas, task: Task | None = None, excluded: Canvas | None = None) -> Tensor:
+    """How far each place of the layer, reduced, may be learnt from, (h, w). task: its selection counts."""
     box = layer.box
     factor = max(1.0, max(box.width, box.height) / PICTURE_PX)
     height, width = (max(1, round(side / factor)) for side in (box.height, box.width))
     share = torch.ones(height, width)
     if layer.has_alpha:
         share = layer.reduced(height, width, lambda: None)[1][0]
-    if selected and task.selection is not None:
-        whole = task.selection.mask(Box(0, 0, box.width, box.height))
-        share = share * torch.nn.functional.interpolate(whole[None, None], (height, width), mode="area")[0, 0]
-    if selected and excluded is not None:
+    if task is not None and task.selection is not None:
+        first = task.layers[0].shape
+        x, y = layer.shape.x - first.x, layer.shape.y - first.y
+        mask = task.selection.mask(Box(x, y, x + box.width, y + box.height))
+        share = share * interpolate(mask[None, None], (height, width), mode="area")[0, 0]
+    if excluded is not None:
         share = share * (1 - covered(layer, excluded, height, width)[1][0])
     return share
 
