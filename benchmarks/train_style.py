@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import stage
 import torch
 from colour import clean_of
 from kept import Figures, kept
@@ -36,6 +37,7 @@ from calotype.portfolio import shelf, stylefile
 from calotype.portfolio.stylefile import Card, Stylefile
 from calotype.train import loop, style, windows
 from calotype.train.windows import Subject
+from calotype_wire.client import Progress, Request, Result
 
 GATYS_STEPS = 500
 MINUTE_S, LONG_S = 60.0, 600.0
@@ -251,6 +253,38 @@ def curves(benches: list[Bench]) -> None:
     print(table(["standard", *(f"{k}/8" for k in range(1, 9))], rows))
 
 
+def times(picture: Floats) -> None:
+    """From the click to the style in an engine of its own, and what a filter costs meanwhile."""
+    pixels = np.dstack([eight_bits(picture), np.full(picture.shape[:2], 255, np.uint8)])
+
+    def train(level: str) -> Request:
+        return Request("train_style", [stage.layer(pixels)], {"level": level, "name": level})
+
+    large = stage.denoise(stage.photo(1000, 1000))
+    with stage.private_home():
+        client = stage.start()
+
+        def filtered() -> Result:
+            return stage.finish(client, large)
+
+        filtered()  # the first run also loads
+        rows = [["a filter, 1 MP, alone", _each(filtered)]]
+        for level in ("instant", "standard"):
+            request = train(level)
+            took_s = stage.timed(lambda request=request: stage.finish(client, request))
+            rows.append([f"{level}, from click to style", f"{took_s:.1f}"])
+        client.submit(Request("train_style", [stage.layer(pixels)], {"level": "fine", "name": "beside"}))
+        while not any(isinstance(event, Progress) and event.curve for event in client.pump()):
+            client.wait(0.1)
+        rows.append(["the filter while a style learns", _each(filtered)])
+    print(table(["", "seconds"], rows))
+
+
+def _each(work: Callable[[], object]) -> str:
+    seconds = sorted(stage.timed(work) for _ in range(5))
+    return f"{seconds[2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds testsets/")
@@ -261,9 +295,13 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, help="take a minute for so many steps: on a machine that is busy"
     )
+    parser.add_argument("--times", action="store_true", help="only the times, on a quiet machine")
     options = parser.parse_args()
     print("# Training a style\n")
     print(header(f"{torch.get_num_threads()} of torch", "torch", "scikit-image", "numpy"))
+    if options.times:
+        times(all_of_them()["strokes"])
+        return
     made = list(all_of_them().items())[: options.limit]
     photos = [clean_of(path) for path in of(options.data, "kodak24")]
     benches = []
