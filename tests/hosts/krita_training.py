@@ -69,13 +69,13 @@ def manager():
 
 
 def learner_pid():
-    """Of the engine's children, the one that gives way to all others."""
+    """Of the engine's children, the one that gives way to the others."""
     for name in os.listdir("/proc"):
         try:
             fields = open(f"/proc/{name}/stat").read().rsplit(")", 1)[1].split()
         except OSError:
             continue
-        if int(fields[1]) == engine_pid() and int(fields[16]) == 19:
+        if int(fields[1]) == engine_pid() and int(fields[16]) > 0:
             return int(name)
     raise AssertionError("nothing learns")
 
