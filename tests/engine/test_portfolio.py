@@ -157,6 +157,8 @@ def test_a_hundred_kills_while_saving_tear_nothing(tmp_path: Path) -> None:
         found.add(stylefile.read(shelf.file_of("Hand")).card.level)
     assert found == set(known)
     assert [kept.name for kept in shelf.kept()] == ["Hand"], "what is left over of a save is no style"
+    shelf.duplicate("Hand")
+    assert not list(shelf.folder().glob(".*.tmp")), "and goes with the next change"
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a small disk needs root")

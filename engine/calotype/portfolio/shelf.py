@@ -5,7 +5,6 @@ import datetime
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import psutil
 
 from calotype import names, stylebook
 from calotype.portfolio import stylefile
@@ -23,9 +23,6 @@ from calotype_wire.errors import CalotypeError
 COUNT_MAX = 150
 NAME_CHARS_MAX = 40
 """So that all of them fit a message of the wire."""
-
-ORPHAN_S = 600.0
-"""Nobody takes so long to write a style."""
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, time and size of every file: something else as soon as a style is."""
@@ -326,11 +323,11 @@ def _shelf() -> Iterator[None]:
 
 
 def _sweep() -> None:
-    """What writers have left that were killed (calotype_wire.atomic)."""
+    """What writers have left that were killed: calotype_wire.atomic names their process in it."""
     for path in folder().glob(".*.tmp"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > ORPHAN_S:
-                path.unlink()
+        writer = path.suffixes[-2].lstrip(".")
+        if writer.isdecimal() and not psutil.pid_exists(int(writer)):
+            path.unlink(missing_ok=True)
 
 
 def _not_written(path: Path, error: OSError) -> CalotypeError:
