@@ -63,18 +63,25 @@ def red(mask: Array, picture: Array) -> Array:
 
 
 def trained(work: Path) -> None:
-    """Of each style that was learnt: a part of its source, and a photo after a second, a minute and ten."""
+    """Of each style that was learnt: a part of its source, and a photo after a second and a minute, and after
+    ten minutes where that was done for all.
+    """
     rocket = transform.resize(data.rocket()[60:400, 240:520], (192, 160), anti_aliasing=True).astype(
         np.float32
     )
+    folders = {work / name.replace(" ", "-"): source for name, source in all_of_them().items()}
+    done = {
+        folder: source for folder, source in folders.items() if (folder / "standard-60.calostyle").exists()
+    }
+    levels = ["instant-0", "standard-60"]
+    levels += ["best-600"] if all((folder / "best-600.calostyle").exists() for folder in done) else []
     tiles = []
-    for name, source in all_of_them().items():
-        folder = work / name.replace(" ", "-")
-        files = [folder / f"{level}.calostyle" for level in ("instant-0", "standard-60", "best-600")]
-        shown = [_painted(rocket, file) if file.exists() else np.ones_like(rocket) for file in files]
+    for folder, source in done.items():
+        shown = [_painted(rocket, folder / f"{level}.calostyle") for level in levels]
         part = transform.resize(source[:384, :320], rocket.shape[:2], anti_aliasing=True).astype(np.float32)
         tiles.append(np.hstack([part, *shown]))
-    rows = [np.hstack([*tiles[k : k + 2]]) for k in range(0, len(tiles), 2)]
+    tiles += [np.ones_like(tiles[0])] * (len(tiles) % 2)
+    rows = [np.hstack(tiles[k : k + 2]) for k in range(0, len(tiles), 2)]
     pixels = np.rint(np.vstack(rows).clip(0, 1) * 255).astype(np.uint8)
     Image.fromarray(pixels).save(FOLDER / "train-style.jpg", quality=85)
 

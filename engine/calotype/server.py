@@ -196,6 +196,7 @@ class Server:
 
     def _submit(self, client: bytes, header: Header) -> None:
         self._refresh()
+        self._restyle()  # a style that another program has just brought can be asked for
         if self._operations is None:
             self._hold(client, header)
             return

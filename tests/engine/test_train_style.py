@@ -372,6 +372,13 @@ class TestEngine:
         client.ask_styles("delete", name="Retold")
         assert "Retold" not in [each["name"] for each in events_until(client, Styles).styles]
 
+    def test_a_style_that_another_program_brings_can_be_used_at_once(self, client: Client) -> None:
+        for name in ("Brought", "Brought again"):
+            shelf.add(name, styles.file())
+            request = Request("stylize", [layer(PHOTO)], {"style": name, "refine": 0})
+            assert np.abs(pixels(run(client, request).layers[0]).astype(float) - PHOTO).mean() > 5
+            shelf.delete(name)
+
     def test_a_learner_that_is_killed_loses_little_and_goes_on(self, client: Client, engine: Engine) -> None:
         job = submitted(client, name="Killed")
         checkpoint = shelf.run_folder("Killed") / "checkpoint.safetensors"
