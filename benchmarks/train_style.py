@@ -156,7 +156,7 @@ class Bench:
 
         def paint(photo: Tensor) -> Tensor:
             with self.device.inference():
-                made, _ = brush(*chromas.split(photo), manner.row)
+                made = painter.framed(lambda seen: brush(*chromas.split(seen), manner.row)[0], photo)
             return made.float().clamp(0, 1)
 
         return paint

@@ -57,6 +57,18 @@ def test_each_style_paints_in_its_own_way() -> None:
         assert all(apart(one, other) > 1 for other in made[index + 1 :])
 
 
+def test_the_edges_are_painted_as_they_are_where_the_picture_goes_on() -> None:
+    sky = photos.rocket()[60:316:2, 240:560:2].copy()
+    larger = np.pad(sky, ((64, 64), (64, 64), (0, 0)), mode="reflect")
+    for name in ("starry-night", "scream"):
+        alone = paint(task_of(sky), style=name).native.astype(float)
+        inside = paint(task_of(larger), style=name).native.astype(float)[64:-64, 64:-64]
+        away = np.abs(alone - inside)
+        away[8:-8, 8:-8] = 0
+        count = away.size - away[8:-8, 8:-8].size
+        assert away.sum() / count < 12, "21 to 32 without a margin"
+
+
 def test_strength_goes_from_the_photo_to_the_painting() -> None:
     whole, half = painted(style="scream"), painted(style="scream", strength=50)
     assert apart(half, (whole + photo()) / 2) < 1

@@ -6,16 +6,21 @@ A style is a row of scales and shifts, and changes: adapters of low rank beside 
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from calotype.models import dual
 
 ADAPTER = "adapter."
 """Begins the names adapter.CONVOLUTION.down, (rank, inputs, k, k), and .up, (outputs, rank), of adapters."""
+
+
+MARGIN_PX = 32
+"""With 64 the edges look the same."""
 
 
 class Painter(nn.Module):
@@ -47,6 +52,16 @@ class Painter(nn.Module):
         other = copy.deepcopy(self)
         other.load_state_dict(merged(self.state_dict(), changes))
         return other
+
+
+def framed(run: Callable[[Tensor], Tensor], picture: Tensor) -> Tensor:
+    """run, which keeps the size of (1, C, H, W), on the picture with a mirrored margin around it.
+
+    Beyond its edges the convolutions see zeros, which came out as bands of colour along them.
+    """
+    mode = "reflect" if min(picture.shape[2:]) > MARGIN_PX else "replicate"
+    made = run(pad(picture, [MARGIN_PX] * 4, mode=mode))
+    return made[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
 
 
 def merged(weights: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:

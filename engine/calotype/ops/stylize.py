@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from calotype.image.enlarged import enlarged
 from calotype.image.marks import painted
 from calotype.models import dual, gatys, manner
 from calotype.models.manner import Manner
+from calotype.models.painter import framed
 from calotype.ops.colorize import BY_PIXEL
 from calotype.ops.declare import file, number, operation, other_layer, style, text, toggle
 from calotype.ops.denoise import blend as to_strength
@@ -112,7 +114,9 @@ class Stylize:
         task.progress(0.1, "Painting")
         easel = Easel(task, network, manners, shares is not None, self.colourise, SIDE_PX)
         given = photo if shares is None else torch.cat([photo, shares[0]])
-        made, chroma = torch.split(tiles.padded(easel.paint, given, dual.CONTRACT.multiple), [3, 2])
+        made, chroma = torch.split(
+            tiles.padded(partial(framed, easel.paint), given, dual.CONTRACT.multiple), [3, 2]
+        )
 
         def show(padded: Tensor) -> None:
             def so_far() -> Tensor:

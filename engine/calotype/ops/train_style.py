@@ -313,9 +313,9 @@ def thumbnail(manner: Manner, network: dual.Dual) -> bytes:
     face = faces.face(THUMBNAIL_PX)
     device = next(network.parameters()).device
     with torch.no_grad():
-        parts = [part.to(device) for part in chromas.split(face)]
         changes = {name: value.to(device) for name, value in manner.changes.items()}
-        made, _ = painter.Painter(network).changed(changes)(*parts, manner.row.to(device))
+        brush, row = painter.Painter(network).changed(changes), manner.row.to(device)
+        made = painter.framed(lambda picture: brush(*chromas.split(picture), row)[0], face.to(device))
     pixels = (made[0].float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     kept = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(kept, "JPEG", quality=80)

@@ -23,7 +23,7 @@ from calotype.image import chroma as chromas
 from calotype.models import device as devices
 from calotype.models import distances, dual, encoder
 from calotype.models.manner import Last, Manner
-from calotype.models.painter import Painter, merged
+from calotype.models.painter import Painter, framed, merged
 from calotype.portfolio import stylefile
 from calotype.train import data
 from calotype.train.recipe import Batch, Objective, Sheet
@@ -250,7 +250,7 @@ def painted(network: nn.Module, photo: Tensor) -> Tensor:
     """photo: (1, 3, H, W), sides multiples of 16. Returns the same, 0..1, on the CPU."""
     device = next(network.parameters()).device
     with torch.no_grad(), devices.named(str(device)).precision():
-        made: Tensor = network(*chromas.split(photo.to(device)))
+        made = framed(lambda picture: network(*chromas.split(picture)), photo.to(device))
     return made.float().cpu().clamp(0, 1)
 
 
