@@ -6,7 +6,6 @@ It may come from anybody: it is read whole, checked in every length and kind, an
 import dataclasses
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ class Stylefile:
     data: bytes
     thumbnail: bytes
 
-    @cached_property
+    @property
     def bytes(self) -> int:
         return len(self.data)
 
