@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from skimage import data, transform
 
-from calotype import cli, demo
+from calotype import asking, demo
 from calotype.portfolio import shelf
 from calotype.train import ageing, degradations
 from calotype.train.degradations import Array
@@ -35,7 +35,7 @@ def made(operation: str, picture: Array, *others: Array, **values: Any) -> list[
         pixels = np.rint(samples.clip(0, 1) * 255).astype(np.uint8)
         format = PixelFormat("RGBA" if pixels.shape[2] == 4 else "RGB")
         layers.append(Layer(pixels.shape[1], pixels.shape[0], format, pixels.tobytes()))
-    result = cli.run(Request(operation, layers, values), quiet=True)
+    result = asking.answer(Request(operation, layers, values), quiet=True)
     return [
         (np.frombuffer(x.pixels, np.uint8).reshape(x.height, x.width, -1) / 255).astype(np.float32)
         for x in result.layers

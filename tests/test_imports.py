@@ -9,7 +9,7 @@ import pytest
 ENGINE = Path(__file__).parents[1] / "engine"
 
 LEVELS = [
-    {"cli", "__main__", "demo", "serve", "make_styles", "styles_command"},
+    {"cli", "__main__", "asking", "batch", "batch_report", "demo", "serve", "make_styles", "styles_command"},
     {"server"},
     {"jobs"},
     {"submission", "workers", "scheduler", "frontend", "catalogue", "styledesk"},

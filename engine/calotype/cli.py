@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from calotype import catalogue
+from calotype import asking, batch, catalogue
 from calotype import styles_command as styles
 from calotype.community import command as models
 from calotype.portfolio import shelf
 from calotype.train import command as train
 from calotype.version import VERSION
 from calotype_wire import launch, params, protocol
-from calotype_wire.client import Client, Failed, Progress, Request, Result
+from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
 
@@ -42,7 +42,7 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("calotype", description="AI retouching for old photos.")
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    known = [] if arguments[:1] and arguments[0] in ENGINE_COMMANDS else _offered()
+    known = [] if arguments[:1] and arguments[0] in ENGINE_COMMANDS else offered()
     for operation in known:
         _add_operation(commands, operation)
 
@@ -71,12 +71,13 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     export.set_defaults(command=_export)
 
     train.add(commands)
+    batch.add(commands)
     models.add(commands)
     styles.add(commands)
     return parser
 
 
-def _offered() -> list[params.Operation]:
+def offered() -> list[params.Operation]:
     return params.offered(catalogue.load_cached() or _discovered())
 
 
@@ -98,6 +99,7 @@ def _add_operation(commands: Any, operation: params.Operation) -> None:
         command.add_argument("inputs", type=Path, nargs="*", metavar="PICTURE", help="or a folder of them")
     else:
         command.add_argument("input", type=Path, help="a JPEG, PNG, TIFF or WebP picture")
+    if not operation.background and not operation.report:
         command.add_argument("output", type=Path, help="the new picture; its suffix chooses the format")
     command.add_argument(
         "--selection", type=Path, help="a grey picture of the same size: white is changed, black is not"
@@ -124,7 +126,9 @@ def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter
     elif isinstance(parameter, params.Toggle):
         command.add_argument(flag, dest=parameter.name, action=argparse.BooleanOptionalAction, help=help)
     elif isinstance(parameter, params.Choice):
-        command.add_argument(flag, dest=parameter.name, choices=[c[0] for c in parameter.choices], help=help)
+        command.add_argument(
+            flag, dest=parameter.name, choices=[c[0] for c in parameter.choices if c[0]], help=help
+        )
     elif isinstance(parameter, params.OtherLayer):
         help += "" if parameter.any_size else " A picture of the same size."
         command.add_argument(flag, dest=parameter.name, type=Path, metavar="FILE", help=help)
@@ -146,7 +150,8 @@ def _run(options: argparse.Namespace) -> None:
 
     operation: params.Operation = options.operation
     extra = [path for name, _ in operation.extra if (path := getattr(options, name))]
-    for target in (options.output, *extra):
+    output = None if operation.report else options.output
+    for target in (*([output] if output else []), *extra):
         files.check_target(target)
     document = files.read(options.input)
     layers = [document.layer]
@@ -154,16 +159,19 @@ def _run(options: argparse.Namespace) -> None:
     if document.note:
         print(document.note, file=sys.stderr)
     selection = _selection(options.selection, document.layer) if options.selection else None
-    result = run(Request(operation.name, layers, given, selection, priority="batch"), options.json)
-    files.write(options.output, result.layers[0], document)
-    for path, layer in zip(extra, result.layers[1:], strict=False):
+    result = asking.answer(Request(operation.name, layers, given, selection, priority="batch"), options.json)
+    if output:
+        files.write(output, result.layers[0], document, asking.remark(result.facts))
+    shown = result.layers[1 if output else 0 :]
+    for path, layer in zip(extra, shown, strict=False):
         files.write_mask(path, layer)
-    for path in extra[len(result.layers) - 1 :]:
+    for path in extra[len(shown) :]:
         print(f"{path} was not written: this run had nothing for it.", file=sys.stderr)
     if options.json:
-        print(json.dumps({"output": str(options.output), **result.facts}))
+        print(json.dumps({**({"output": str(output)} if output else {}), **result.facts}))
         return
-    print(f"{str(options.output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
+    if output:
+        print(f"{str(output).encode('utf-8', 'replace').decode()} ({result.facts['seconds']:.1f} s)")
     for sentence in result.facts.get("report", []):
         print(sentence)
 
@@ -210,7 +218,7 @@ def _learn(options: argparse.Namespace) -> None:
     selection = _selection(options.selection, layers[0]) if options.selection else None
     request = Request(options.operation.name, [*first, *others], given, selection, priority="batch")
     try:
-        result = run(request, options.json)
+        result = asking.answer(request, options.json)
     except KeyboardInterrupt:
         print("Paused: 'calotype styles list' says how to go on, or how to discard it.", file=sys.stderr)
         raise
@@ -238,41 +246,8 @@ def _check_size(path: Path, other: Layer, layer: Layer) -> None:
         )
 
 
-def run(request: Request, quiet: bool) -> Result:
-    """Run a request on this user's engine, with a progress bar unless quiet. Ctrl-C cancels the job."""
-    from rich.progress import Progress as Bar
-
-    client = launch.engine("calotype command", sys.executable)
-    with Bar(transient=True, disable=quiet) as bar:
-        task = bar.add_task("Starting", total=1.0)
-        try:
-            for event in client.run(request):
-                if isinstance(event, Progress):
-                    bar.update(task, completed=event.fraction, description=event.stage)
-                elif isinstance(event, Failed):
-                    raise CalotypeError(event.code, event.sentence)
-                elif isinstance(event, Result):
-                    return event
-        except KeyboardInterrupt:
-            _cancel_all(client)
-            raise
-        finally:
-            client.close()
-    raise AssertionError("every job is answered")
-
-
-def _cancel_all(client: Client) -> None:
-    for job in client.jobs:
-        client.cancel(job, pause=True)
-    for _ in range(40):
-        client.wait(0.05)
-        client.pump()
-        if not client.jobs:
-            return
-
-
 def _operations(options: argparse.Namespace) -> None:
-    operations = _offered()
+    operations = offered()
     if options.json:
         print(json.dumps([operation.to_wire() for operation in operations], indent=1))
         return
@@ -290,7 +265,7 @@ def _markdown(operations: list[params.Operation]) -> str:
     for operation in operations:
         command = operation.name.replace("_", "-")
         lines += ["", f"## {operation.label}", "", operation.help, ""]
-        files = "PICTURE..." if operation.background else "IN OUT"
+        files = "PICTURE..." if operation.background else "IN" if operation.report else "IN OUT"
         lines += [f"`calotype {command} {files} [--selection MASK] ...`", ""]
         lines += ["| parameter | | values | default |", "|---|---|---|---|"]
         for parameter in operation.parameters:
@@ -310,7 +285,9 @@ def _values(parameter: params.Parameter) -> str:
         return f"{parameter.minimum:g} to {parameter.maximum:g} {parameter.unit}".rstrip()
     if isinstance(parameter, params.Style):
         own = set(shelf.own_names())
-        return ", ".join([*(value for value, _ in parameter.choices if value not in own), "your own"])
+        return ", ".join(
+            [*(value for value, _ in parameter.choices if value and value not in own), "your own"]
+        )
     if isinstance(parameter, params.Choice):
         return ", ".join(value for value, _ in parameter.choices)
     return parameter.kind

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from calotype import cli
+from calotype import asking
 from calotype.image import files
 from calotype.image.face import PHOTO as PHOTO
 from calotype.image.metrics import psnr, ssim
@@ -33,7 +33,7 @@ def run(photo: Path | None, out: Path) -> None:
         worn, _ = ageing.old_photo(_floats(PHOTO), np.random.default_rng(SEED), [])
         Image.fromarray(_to_bytes(worn)).save(before)
     document = files.read(before)
-    result = cli.run(Request("restore", [document.layer]), quiet=False)
+    result = asking.answer(Request("restore", [document.layer]), quiet=False)
     after = out / "after.png"
     files.write(after, result.layers[0], document)
     print(f"before: {before.resolve()}\nafter:  {after.resolve()}")  # noqa: T201

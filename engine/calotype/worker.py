@@ -21,7 +21,7 @@ from calotype.image import tiles
 from calotype.image.codec import Canvas, reduced_size
 from calotype.image.selection import Selection
 from calotype.models import device as devices
-from calotype.ops import declare
+from calotype.ops import declare, finish
 from calotype.ops.task import Cancelled, Task
 from calotype.version import VERSION
 from calotype_wire import places, protocol
@@ -82,7 +82,7 @@ class Worker:
         self._send({"serial": serial, **answer})
 
     def _result(self, serial: int, header: Header) -> Header:
-        operation = declare.build(header["operation"], header["parameters"])
+        operation = finish.build(header["operation"], header["parameters"])
         shapes = [LayerShape.from_wire(layer) for layer in header["layers"]]
         maps = [segments.open_map(Path(layer["path"]), False) for layer in header["layers"]]
         selection = None

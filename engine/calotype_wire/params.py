@@ -110,10 +110,18 @@ class File(Text):
 
 @dataclass(frozen=True)
 class Style(Choice):
-    """The name of a trained style. folder: where a picture shows what each does."""
+    """The name of a trained style. folder: where a picture shows what each does. none: label of the choice of
+    no style, '', where that is one.
+    """
 
     kind: ClassVar[str] = "style"
     folder: str = ""
+    none: str = ""
+
+    def among(self, choices: Sequence[Tuple[str, str]]) -> "Style":
+        """Where these can be chosen."""
+        nothing = [("", self.none)] if self.none else []
+        return dataclasses.replace(self, choices=tuple([*nothing, *choices]))
 
     def _check(self, value: Any) -> Any:
         known = [choice[0] for choice in self.choices]
@@ -186,7 +194,7 @@ class Operation:
     whole: all of the layer decides what becomes of a part, so all is sent even where a part is selected.
     offered: False where only programs ask for it, so that it is in no menu. background: it learns instead of
     making layers, for minutes and behind everything else; it can be paused. layers_min: how many it must be
-    sent.
+    sent. report: its results show something of the picture and do not replace it.
     """
 
     name: str
@@ -198,6 +206,7 @@ class Operation:
     offered: bool = True
     background: bool = False
     layers_min: int = 1
+    report: bool = False
 
     def check(self, values: Mapping[str, Any]) -> Dict[str, Any]:
         """A value for every parameter, defaults filled in. Raises CalotypeError BAD_PARAMETER."""
@@ -219,14 +228,11 @@ class Operation:
         wire = {"name": self.name, "label": self.label, "help": self.help, "parameters": parameters}
         extra = [list(pair) for pair in self.extra]
         flags = {"whole": self.whole, "offered": self.offered, "background": self.background}
-        return {**wire, "extra": extra, **flags, "layers_min": self.layers_min}
+        return {**wire, "extra": extra, **flags, "layers_min": self.layers_min, "report": self.report}
 
     def with_styles(self, choices: Sequence[Tuple[str, str]]) -> "Operation":
         """Where a style can be chosen, these can."""
-        parameters = tuple(
-            dataclasses.replace(p, choices=tuple(choices)) if isinstance(p, Style) else p
-            for p in self.parameters
-        )
+        parameters = tuple(p.among(choices) if isinstance(p, Style) else p for p in self.parameters)
         return dataclasses.replace(self, parameters=parameters)
 
     @staticmethod
@@ -235,7 +241,8 @@ class Operation:
         extra = tuple((pair[0], pair[1]) for pair in wire.get("extra", []))
         flags = wire.get("whole") is True, wire.get("offered") is not False, wire.get("background") is True
         least = wire.get("layers_min", 1)
-        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, *flags, least)
+        report = wire.get("report") is True
+        return Operation(wire["name"], wire["label"], wire["help"], parameters, extra, *flags, least, report)
 
 
 def parameter_from_wire(wire: Mapping[str, Any]) -> Parameter:

@@ -336,7 +336,8 @@ def test_ctrl_c_cancels_the_job_and_the_next_one_runs(old: Path, tmp_path: Path)
 def test_operations_are_listed_with_their_parameters() -> None:
     listed = json.loads(done("operations", "--json").stdout)
     restoring = {"restore", "denoise", "enhance", "remove_scratches", "upscale"}
-    assert {*restoring, "colorize", "stylize", "train_style"} == {o["name"] for o in listed}
+    others = {"colorize", "stylize", "train_style", "check", "correct"}
+    assert {*restoring, *others} == {o["name"] for o in listed}
     text = done("operations").stdout
     assert "--strength" in text
     written = Path(__file__).parents[2] / "docs" / "operations.md"
@@ -383,3 +384,44 @@ def test_a_colour_profile_that_does_not_fit_is_noted_and_srgb_assumed(tmp_path: 
     document = files.read(tmp_path / "old.jpg")
     assert document.layer.profile == b""
     assert "sRGB is assumed" in document.note
+
+
+def test_a_picture_is_checked_and_the_map_is_as_large_as_it(old: Path, tmp_path: Path) -> None:
+    heat = tmp_path / "heat.png"
+    told = json.loads(done("check", old, "--source", old, "--map", heat, "--json").stdout)
+    assert "output" not in told
+    assert 0 <= told["check"]["scores"]["total"] <= 100
+    assert isinstance(told["check"]["regions"], list)
+    with Image.open(old) as picture, Image.open(heat) as map:
+        assert map.mode == "L"
+        assert map.size == picture.size
+    assert "of 100" in done("check", old).stdout
+    assert "no style" in sentence("check", old, "--style", "nobody") or "invalid choice" in sentence(
+        "check", old, "--style", "nobody"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_the_score_is_in_the_metadata_of_what_was_checked(old: Path, tmp_path: Path, suffix: str) -> None:
+    plain, checked = tmp_path / f"plain{suffix}", tmp_path / f"checked{suffix}"
+    told = json.loads(done("denoise", old, checked, "--check", "check", "--json").stdout)
+    done("denoise", old, plain)
+    score = f'"total": {told["check"]["scores"]["total"]}'
+    assert score in _remark(checked)
+    assert "total" not in _remark(plain)
+
+
+def _remark(path: Path) -> str:
+    with Image.open(path) as picture:
+        comment = picture.getexif().get_ifd(0x8769).get(0x9286, b"")
+        description = picture.tag_v2.get(270, "") if path.suffix == ".tif" else ""
+    return comment.decode("latin-1") + description
+
+
+def test_a_picture_is_corrected_and_says_by_how_much(old: Path, tmp_path: Path) -> None:
+    ended = calotype("correct", old, tmp_path / "new.png", "--threshold", "20", "--json")
+    told = json.loads(ended.stdout)
+    if ended.returncode:
+        assert told["error"] == "UNCHANGED"
+    else:
+        assert told["check"]["repairs"]

@@ -91,13 +91,15 @@ def _others(parameter: params.Parameter) -> list[Any]:
     return [not parameter.default]
 
 
-ELSEWHERE = ("model", "blend_layer")
-"""Parameters with a test of their own: models are the user's, the layer says where a blend is what."""
+ELSEWHERE = ("model", "blend_layer", "check")
+"""Parameters with a test of their own: models are the user's, the layer says where a blend is what, and how
+an operation ends is test_anomalies.py's, as Correct is.
+"""
 
 
 @pytest.mark.parametrize(
     ("operation", "parameter"),
-    [(o, p) for o in FILTERS for p in o.parameters if p.name not in ELSEWHERE],
+    [(o, p) for o in FILTERS for p in o.parameters if p.name not in ELSEWHERE and o.name != "correct"],
     ids=lambda x: x.name,
 )
 def test_each_parameter_changes_the_result(operation: params.Operation, parameter: params.Parameter) -> None:

@@ -5,7 +5,7 @@ Results are written as the difference that an operation made, added to the docum
 bit for bit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -168,6 +168,12 @@ class Canvas:
         return _floats(_part(self.native, box)[..., : self.colours])
 
 
+def bands(box: Box) -> Iterator[Box]:
+    """Whole rows, from top to bottom."""
+    for y in range(box.y0, box.y1, BAND_ROWS):
+        yield Box(box.x0, y, box.x1, min(y + BAND_ROWS, box.y1))
+
+
 def _part(native: NDArray[Any], box: Box) -> NDArray[Any]:
     return native[box.y0 : box.y1, box.x0 : box.x1]
 
@@ -238,8 +244,7 @@ def in_rgb(grey: Canvas) -> Canvas:
     if grey.has_alpha:
         result.native[..., 3] = grey.native[..., 1]
     if grey.profile:
-        for y in range(0, grey.box.height, BAND_ROWS):
-            rows = Box(0, y, grey.box.width, min(y + BAND_ROWS, grey.box.height))
+        for rows in bands(grey.box):
             colours = result.space.from_srgb(grey.picture(rows))
             _part(result.native, rows)[..., :3] = _samples(colours, result.native.dtype)
     return result

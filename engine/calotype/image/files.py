@@ -98,10 +98,11 @@ def check_target(path: Path) -> None:
         raise CalotypeError("NOT_WRITTEN", sentence)
 
 
-def write(path: Path, layer: Layer, like: Document) -> None:
+def write(path: Path, layer: Layer, like: Document, remark: str = "") -> None:
     """The layer as a file, with the metadata, resolution and colour profile of like. Old or new, never torn.
 
-    Raises CalotypeError BAD_FILE, NOT_WRITTEN.
+    remark: for the metadata, as EXIF's user comment or TIFF's description; ASCII. Raises CalotypeError
+    BAD_FILE, NOT_WRITTEN.
     """
     check_target(path)
     bands = len(layer.format.channels)
@@ -116,6 +117,10 @@ def write(path: Path, layer: Layer, like: Document) -> None:
         if key.startswith(_KEPT) and not (coloured and key == "icc-profile-data"):
             image.set_type(source.get_typeof(key), key, source.get(key))
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
+    if remark:
+        image.set_type(pyvips.GValue.gstr_type, "exif-ifd2-UserComment", remark)
+        if "image-description" not in image.get_fields():  # of TIFF, which is written without EXIF
+            image.set_type(pyvips.GValue.gstr_type, "image-description", remark)
     _save(path, image)
 
 

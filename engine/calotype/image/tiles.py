@@ -78,10 +78,15 @@ def process(
 def padded(run: Callable[[Tensor], Tensor], tile: Tensor, multiple: int, scale: int = 1) -> Tensor:
     """run, which takes (1, C, H, W) with sides that are multiples of multiple, on tile (C, h, w)."""
     height, width = tile.shape[1:]
+    return run(mirrored(tile, multiple)[None])[0, :, : scale * height, : scale * width]
+
+
+def mirrored(tile: Tensor, multiple: int) -> Tensor:
+    """tile (C, h, w), continued to sides that are multiples of multiple."""
+    height, width = tile.shape[1:]
     right, bottom = -width % multiple, -height % multiple
     mode = "reflect" if right < width and bottom < height else "replicate"
-    filled = pad(tile[None], (0, right, 0, bottom), mode=mode)
-    return run(filled)[0, :, : scale * height, : scale * width]
+    return pad(tile[None], (0, right, 0, bottom), mode=mode)[0]
 
 
 def side_within(budget_bytes: int, bytes_a_pixel: int) -> int:

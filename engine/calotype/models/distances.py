@@ -19,7 +19,7 @@ def content(seen: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
     Squared differences after instance norm, so that a style's scales and shifts cost nothing (Huang and
     Belongie 2017, AdaIN).
     """
-    apart = [(_normed(a) - _normed(b)).square().mean() for a, b in zip(seen, wanted, strict=True)]
+    apart = [(normed(a) - normed(b)).square().mean() for a, b in zip(seen, wanted, strict=True)]
     return torch.stack(apart).mean()
 
 
@@ -51,7 +51,8 @@ def style_apart(seen: Moments, painting: Moments) -> Tensor:
     return torch.stack(apart).mean()
 
 
-def _normed(x: Tensor) -> Tensor:
+def normed(x: Tensor) -> Tensor:
+    """Instance norm, (B, C, h, w)."""
     x = x.float()
     return (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1e-3)
 

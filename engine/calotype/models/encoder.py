@@ -31,15 +31,15 @@ class Encoder(nn.Module):
         self.widths = widths
         self.stages = nn.ModuleList(_stage(a, b) for a, b in pairwise((3, *widths)))
 
-    def forward(self, picture: Tensor) -> list[Tensor]:
-        """The features of every stage, none below 0.
+    def forward(self, picture: Tensor, count: int | None = None) -> list[Tensor]:
+        """The features of every stage, or of the first count, none below 0.
 
         picture: (B, 3, H, W), 0..1, H and W multiples of 16. Returns (B, width, H / 2**k, W / 2**k)
         of stage k = 0, 1, 2, 3, 4.
         """
         x = (picture - 0.45) / 0.25  # mean and spread of photos, roughly
         features: list[Tensor] = []
-        for stage in self.stages:
+        for stage in self.stages[:count]:
             x = stage(max_pool2d(x, 2) if features else x)
             features.append(x)
         return features

@@ -29,7 +29,9 @@ BY_PIXEL = Contract("dual", multiple=1, halo_px=0, bytes_a_pixel=100)
 """What the colours take once they are told."""
 
 
-@operation("Colorize", "Gives a grey photo natural colours, or those that you ask for.", whole=True)
+@operation(
+    "Colorize", "Gives a grey photo natural colours, or those that you ask for.", whole=True, generates=True
+)
 @dataclass(frozen=True)
 class Colorize:
     strength: float = number(

@@ -20,6 +20,14 @@ class Runnable(Protocol):
     def run(self, task: Task) -> None: ...
 
 
+CHECK = params.Choice(
+    "check",
+    "Check the result",
+    "Look for what went wrong in the result, score it, and repair it where that makes it better.",
+    "off",
+    choices=(("off", "No"), ("check", "Check"), ("correct", "Check and correct")),
+)
+
 _declared: dict[str, tuple[params.Operation, type]] = {}
 
 
@@ -31,12 +39,14 @@ def operation(
     offered: bool = True,
     background: bool = False,
     layers_min: int = 1,
+    report: bool = False,
+    generates: bool = False,
 ) -> Callable[[C], C]:
     """Declare a frozen dataclass with run(task) as an operation, named as the class but in snake case.
 
     extra: for results after the first, the command line's option that writes it, and its help. whole: it
     must see all of the layer, even where a part is selected. offered: False leaves it to programs.
-    background, layers_min: as of params.Operation.
+    background, layers_min, report: as of params.Operation. generates: its finish can be chosen.
     """
 
     def declare(cls: C) -> C:
@@ -45,8 +55,12 @@ def operation(
             dataclasses.replace(field.metadata["parameter"], name=field.name)
             for field in dataclasses.fields(cls)
         )
+        if generates:
+            parameters = (*parameters, CHECK)
         _declared[name] = (
-            params.Operation(name, label, help, parameters, extra, whole, offered, background, layers_min),
+            params.Operation(
+                name, label, help, parameters, extra, whole, offered, background, layers_min, report
+            ),
             cls,
         )
         return cls
@@ -92,10 +106,14 @@ def file(label: str, help: str) -> Any:
     return _field(params.File("", label, help, None, True))
 
 
-def style(label: str, help: str) -> Any:
-    """The name of one of the catalogue, or of the user's own: those that there are when it is asked for."""
-    default, folder = stylebook.catalogue()[0].name, str(places.swatches_dir())
-    return _field(params.Style("", label, help, default, False, tuple(shelf.choices()), folder))
+def style(label: str, help: str, none: str = "") -> Any:
+    """The name of one of the catalogue, or of the user's own: those that there are when it is asked for.
+
+    none: label of "no style", '', which is the default then.
+    """
+    default, folder = "" if none else stylebook.catalogue()[0].name, str(places.swatches_dir())
+    kind = params.Style("", label, help, default, False, (), folder, none)
+    return _field(kind.among(shelf.choices()))
 
 
 def pictures(label: str, help: str, default: str) -> Any:
@@ -128,5 +146,7 @@ def build(name: str, values: dict[str, Any]) -> Runnable:
     """The operation with its checked parameters. Raises CalotypeError UNKNOWN_OPERATION, BAD_PARAMETER."""
     declaration = params.find(declared(), name)
     cls = _declared[name][1]
-    result: Runnable = cls(**declaration.check(values))
+    checked = declaration.check(values)
+    checked.pop(CHECK.name, None)
+    result: Runnable = cls(**checked)
     return result

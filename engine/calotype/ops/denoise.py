@@ -15,7 +15,9 @@ from calotype.ops.task import Step, Task
 FIDELITY = "At 100 nothing is invented; at less, texture that is likely to have been there."
 
 
-@operation("Denoise", "Takes grain, noise, JPEG blocks and blur out of a photo and keeps its detail.")
+@operation(
+    "Denoise", "Takes grain, noise, JPEG blocks and blur out of a photo and keeps its detail.", generates=True
+)
 @dataclass(frozen=True)
 class Denoise:
     strength: float = number(

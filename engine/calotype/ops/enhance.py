@@ -15,7 +15,9 @@ from calotype.ops.task import Step, Task
 SEPIA = {"keep": "Keep it", "remove": "Make it grey"}
 
 
-@operation("Enhance", "Gives a faded, yellowed or badly exposed photo its contrast and colours back.")
+@operation(
+    "Enhance", "Gives a faded, yellowed or badly exposed photo its contrast and colours back.", generates=True
+)
 @dataclass(frozen=True)
 class Enhance:
     strength: float = number(

@@ -30,6 +30,7 @@ WHERE = {"found": "Scratches that are found", "selection": "All that is selected
     "Finds scratches, dust, hairs and folds and fills them. What was found comes as a layer: paint on it, "
     "or erase, and run again with it.",
     extra=(("mask_out", "where to write what was filled, white on black"),),
+    generates=True,
 )
 @dataclass(frozen=True)
 class RemoveScratches:

@@ -34,6 +34,7 @@ PRESETS = {"gentle": Preset(6, 60, 50), "standard": Preset(15, 90, 80), "strong"
     "Restore",
     "Repairs an old photo: scratches filled, grain, noise and JPEG blocks out, faded tones recovered.",
     extra=(("mask_out", "where to write which scratches were filled, white on black"),),
+    generates=True,
 )
 @dataclass(frozen=True)
 class Restore:

@@ -44,6 +44,7 @@ REFINED_PX, REFINED_PX_MAX = 512, 2048
     "Stylize",
     "Repaints the picture in the style of a painting, or of any picture that you choose.",
     whole=True,
+    generates=True,
 )
 @dataclass(frozen=True)
 class Stylize:
@@ -77,12 +78,18 @@ class Stylize:
         whole=True,
     )
 
+    @property
+    def sole_style(self) -> str:
+        """Its name, or '' where the painting is in another, or in several."""
+        others = self.style_layer is not None or self.style_image or self.blend or self.keep_colours
+        return "" if others else self.style
+
     def run(self, task: Task) -> None:
         if self.strength == 0:
             task.unchanged("Stylised")
             return
         place = task.leave_grey()
-        smooth, painting = self._painted(task)
+        smooth, painting = self.painted(task)
         whole = task.layers[0].box
 
         def lay(picture: Tensor, box: Box) -> Tensor:
@@ -94,7 +101,7 @@ class Stylize:
 
         task.retouch(to_strength(lay, self.strength), BY_PIXEL, "Painting", "Stylised", place, 0.9, False)
 
-    def _painted(self, task: Task) -> tuple[Tensor, Tensor]:
+    def painted(self, task: Task) -> tuple[Tensor, Tensor]:
         """The photo without the detail that a brush leaves out, and the painting; (1, 3, h, w) each."""
         source = task.layers[0]
         whole = source.box

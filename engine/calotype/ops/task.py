@@ -105,10 +105,20 @@ class Task:
 
     def marks(self, mask: NDArray[np.bool_], name: str, place: Place) -> None:
         """A result that shows mask, (H, W) as layers[0]: red (white in a grey document) where it is True."""
-        grey = self.layers[0].format.channels.startswith("G")
-        target = self._blank(PixelFormat("GA" if grey else "RGBA"), name, place)
+        target = self.overlay(name, place)
         target.native[..., 0] = 255
         target.native[..., -1] = mask * np.uint8(255)
+
+    def overlay(self, name: str, place: Place) -> Canvas:
+        """A transparent result of 8 bits to lie over layers[0], in colours unless the document is grey."""
+        grey = self.layers[0].format.channels.startswith("G")
+        return self._blank(PixelFormat("GA" if grey else "RGBA"), name, place)
+
+    def aside(self, layers: list[Canvas]) -> "Task":
+        """Another run within this one, on other layers and with results of its own."""
+        return Task(
+            layers, None, False, self.device, self._allocate, lambda *_: self.progress(0.5, "Painting")
+        )
 
     def view(self, values: Tensor, name: str) -> None:
         """A result of its own size, at (0, 0). values: (C, H, W), grey, RGB or RGBA, 0..1."""

@@ -18,7 +18,9 @@ KNOWN = {"2": (upscaler.twice, upscaler.X2), "4": (upscaler.fourfold, upscaler.X
 
 
 @operation(
-    "Upscale", "Enlarges the picture, or what is selected of it, with sharp detail, into a new document."
+    "Upscale",
+    "Enlarges the picture, or what is selected of it, with sharp detail, into a new document.",
+    generates=True,
 )
 @dataclass(frozen=True)
 class Upscale:

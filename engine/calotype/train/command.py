@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Course:
-    """Where a model's recipe class and contract are; both are imported only when they are needed."""
+    """Where a model's recipe class and contract are; both are imported only when they are needed.
+
+    file: of its weights, where it is not called as the model.
+    """
 
     recipe: str
     contract: str
+    file: str = ""
 
     def make(self, name: str, given: dict[str, Any]) -> "tuple[Recipe, Contract]":
         """given: fields of the recipe. Raises CalotypeError where it has no such field."""
@@ -28,7 +32,7 @@ class Course:
             flag = "--" + field.replace("_", "-")
             raise CalotypeError("BAD_PARAMETER", f"The {name} does not take {flag}. Leave it out.")
         contract: Contract = resolve_name(f"calotype.models.{self.contract}")
-        return recipe(**given), replace(contract, name=name)
+        return recipe(**given), replace(contract, name=self.file or name)
 
 
 COURSES = {
@@ -37,6 +41,8 @@ COURSES = {
     "detector": Course("detector:DetectorRecipe", "detector:CONTRACT"),
     "dual": Course("dual:DualRecipe", "dual:CONTRACT"),
     "encoder": Course("encoder:EncoderRecipe", "encoder:CONTRACT"),
+    "quality": Course("anomaly:AnomalyRecipe", "anomaly:CONTRACT", "anomaly"),
+    "quality-gate": Course("anomaly:GateRecipe", "anomaly:GATE", "anomaly-gate"),
     "tone": Course("tone:ToneRecipe", "tone:CONTRACT"),
     "upscale2": Course("upscaler:Upscale2Recipe", "upscaler:X2"),
     "upscale4": Course("upscaler:Upscale4Recipe", "upscaler:X4"),

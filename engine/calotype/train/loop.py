@@ -20,7 +20,7 @@ from calotype.train.guard import Guard
 from calotype.train.journal import Journal
 from calotype.train.processes import Alone, Processes
 from calotype.train.recipe import Batch as Batch
-from calotype.train.recipe import Pictured, Recipe, Standing, companions_of, objectives_of
+from calotype.train.recipe import Calibrated, Pictured, Recipe, Standing, companions_of, objectives_of
 from calotype.train.turn import turn
 from calotype_wire import atomic
 from calotype_wire.errors import CalotypeError
@@ -231,6 +231,8 @@ class _Training:
         average, state = self.parts.average, self.state
         average.eval()
         with torch.inference_mode():
+            if isinstance(self.recipe, Calibrated):
+                self.recipe.calibrate(average.module, self.held_out)
             figures = self.recipe.evaluate(average.module, self.held_out)
             if isinstance(self.recipe, Pictured):
                 self.journal.sheet(self.recipe.samples_sheet(average.module, self.held_out))

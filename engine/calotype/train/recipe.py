@@ -94,6 +94,13 @@ class Pictured(Protocol):
     def samples_sheet(self, network: nn.Module, folder: Path) -> Sheet: ...
 
 
+@runtime_checkable
+class Calibrated(Protocol):
+    """A recipe whose network says how sure it is, which held-out pictures teach it before it is judged."""
+
+    def calibrate(self, network: nn.Module, folder: Path) -> None: ...
+
+
 def companions_of(recipe: Recipe) -> nn.Module:
     return recipe.companions() if isinstance(recipe, Accompanied) else nn.ModuleList()
 

@@ -1,0 +1,1 @@
+"""What benchmarks/anomaly.py plants, and what it compares with."""

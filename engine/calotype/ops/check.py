@@ -1,0 +1,106 @@
+"""Check: where a picture shows what a model got wrong, as a layer, and how good it is, as a score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calotype.image.codec import Canvas, bands, reduced_size
+from calotype.image.enlarged import enlarged
+from calotype.models import dual, manner
+from calotype.models.manner import Manner
+from calotype.ops import inspection
+from calotype.ops.declare import number, operation, other_layer, style
+from calotype.ops.inspection import LABELS, Map, Region, Scores
+from calotype.ops.task import Task
+from calotype_wire.protocol import Place
+
+SEEN_PX = 2048
+"""Longer side of what is looked at: larger pictures are reduced, and their smallest faults with them."""
+
+SOURCE = "The layer that the picture was made from: what it lost of it is found, too."
+STYLE = "The style that the picture is painted in: what is not painted so is found, too."
+THRESHOLD = "How sure it must be that something is wrong. Lower: more is found, and more in vain."
+
+LAYER = "Anomalies"
+
+
+@operation(
+    "Check",
+    "Shows where a picture looks wrong (seams, blotches, checkerboards, smears, colours that bleed) as a "
+    "layer, and scores it. The layer can be painted on and given to Correct.",
+    extra=(("map", "where to write the map: grey, as large as the picture, brighter is worse"),),
+    report=True,
+)
+@dataclass(frozen=True)
+class Check:
+    source: int | None = other_layer("Source layer", SOURCE)
+    style: str = style("Style", STYLE, "Not known")
+    threshold: float = number("Threshold", THRESHOLD, 50, 1, 99)
+
+    def run(self, task: Task) -> None:
+        picture = seen(task.layers[0])
+        source = None if self.source is None else seen(task.layers[self.source])
+        found, scores = inspection.inspect(
+            picture, task.device, source, named(self.style, task), lambda: task.progress(0.7, "Looking")
+        )
+        if task.selection is not None:
+            found = found.within(task.selection.mask(task.layers[0].box))
+        regions = inspection.regions(found, self.threshold / 100, picture.shape[2], picture.shape[1])
+        show(task, found, self.threshold / 100)
+        task.facts["check"] = told(task.layers[0], picture, scores, regions)
+        task.report(sentence(scores, regions))
+
+
+def seen(canvas: Canvas) -> Tensor:
+    """A layer as it is looked at, (3, h, w)."""
+    box = canvas.box
+    height, width = reduced_size(box.height, box.width, SEEN_PX)
+    return (
+        canvas.picture(box) if (height, width) == (box.height, box.width) else canvas.thumbnail(height, width)
+    )
+
+
+def named(style: str, task: Task) -> Manner | None:
+    return manner.named(style, dual.shipped(task.device)) if style else None
+
+
+def show(task: Task, found: Map, threshold: float, visible: bool = True) -> None:
+    """A layer with what is wrong in yellow to red; above threshold it is more opaque than half."""
+    p = found.wrong
+    alpha = torch.where(p < threshold, p / threshold / 2, 0.5 + (p - threshold) / (1 - threshold) / 2)
+    planes = torch.stack([alpha, found.severity])[None]
+    target = task.overlay(LAYER, Place(visible=visible))
+    width, height = target.box.width, target.box.height
+    for rows in bands(target.box):
+        opacity, severity = enlarged(planes, rows, width, height)[0].clamp(0, 1)
+        native = target.native[rows.y0 : rows.y1]
+        native[..., 0] = 255
+        if target.colours == 3:
+            native[..., 1] = (230 * (1 - severity)).byte().numpy()
+            native[..., 2] = 0
+        native[..., -1] = (255 * opacity).round().byte().numpy().astype(np.uint8)
+
+
+def told(layer: Canvas, picture: Tensor, scores: Scores, regions: list[Region]) -> dict[str, Any]:
+    """For programs: scores, and regions with their bounds in the layer's pixels."""
+    scale = layer.box.width / picture.shape[2]
+    return {"scores": scores.facts(), "regions": [region_facts(region, scale) for region in regions[:100]]}
+
+
+def region_facts(region: Region, scale: float) -> dict[str, Any]:
+    bounds = [round(scale * n) for n in region.bounds]
+    return {"kind": region.kind, "severity": round(region.severity, 1), "bounds": bounds}
+
+
+def sentence(scores: Scores, regions: list[Region]) -> str:
+    if not regions:
+        return f"Checked: {scores.total:.0f} of 100. Nothing looks wrong."
+    kinds: dict[str, int] = {}
+    for region in regions:
+        kinds[LABELS[region.kind]] = kinds.get(LABELS[region.kind], 0) + 1
+    named = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items())
+    places = "1 place looks" if len(regions) == 1 else f"{len(regions)} places look"
+    return f"Checked: {scores.total:.0f} of 100. {places} wrong: {named}."

@@ -1,0 +1,53 @@
+"""How an operation that makes pictures can end: its result is checked, or checked and corrected."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.image.codec import Canvas, bands
+from calotype.ops import check, correct, declare, inspection
+from calotype.ops.ladder import Outcome, Rules
+from calotype.ops.stylize import Stylize
+from calotype.ops.task import Task
+
+
+def build(name: str, values: dict[str, Any]) -> declare.Runnable:
+    """As declare.build, with its finish."""
+    operation = declare.build(name, values)
+    finish = values.get(declare.CHECK.name, "off")
+    return operation if finish == "off" else Finished(operation, finish == "correct")
+
+
+@dataclass(frozen=True)
+class Finished:
+    operation: declare.Runnable
+    corrects: bool
+
+    def run(self, task: Task) -> None:
+        self.operation.run(task)
+        result = task.results[0]
+        source = task.layers[0] if result.box == task.layers[0].box else None
+        style = ""
+        if isinstance(self.operation, Stylize):
+            style = self.operation.sole_style
+        rules = Rules() if self.corrects else Rules(rounds=0)
+        outcome = correct.found(task, result, source, style, rules)
+        if outcome.repairs:
+            _lay(task, result, outcome)
+        seen, scores = outcome.after
+        picture = outcome.picture
+        regions = inspection.regions(seen, rules.threshold, picture.shape[2], picture.shape[1])
+        if self.corrects:
+            correct.tell(task, result, outcome)
+        else:
+            task.facts["check"] = check.told(result, picture, scores, regions)
+            task.report(check.sentence(scores, regions))
+        if source is not None and regions:
+            check.show(task, seen, rules.threshold, visible=False)
+
+
+def _lay(task: Task, result: Canvas, outcome: Outcome) -> None:
+    """The repairs into a result that there is."""
+    change = correct.changer(outcome, check.seen(result), result.box)
+    changed = [(rows, change(result.picture(rows), rows)) for rows in bands(result.box)]
+    for rows, picture in changed:
+        result.write(rows, result, picture.clamp(0, 1), None, False)

@@ -1,0 +1,222 @@
+"""Repairs of what is wrong in a picture: steps that are tried on each region, and a gate that decides.
+
+Anomaly proposes, the Gate decides: a repair stays only where a network that nothing here is optimised against
+finds the place better than before. All pictures are (3, H, W), 0..1.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, max_pool2d
+
+from calotype.image import fill
+from calotype.models import anomaly, restorer
+from calotype.models.anomaly import CELL_PX
+from calotype.models.device import Device
+from calotype.models.manner import Manner
+from calotype.ops import inspection
+from calotype.ops.inspection import Map, Region, Scores
+
+STEPS = {
+    "repaint": "painted again",
+    "weaken": "weakened",
+    "clean": "cleaned",
+    "tone": "tones matched",
+    "fill": "filled",
+    "source": "taken from the source",
+}
+
+REGIONS_MAX = 24
+"""A round repairs the worst."""
+
+MARGIN_PX = 64
+"""Around a region, so that a repair which only moves the fault is seen."""
+
+CORNER_PX = anomaly.CONTRACT.multiple
+"""Parts begin at multiples of it, so that the networks see them on the same grid."""
+
+FILL_CELLS_MAX = 40
+"""What is larger cannot be filled from its rim."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a picture. source: what it was made from. repaint: paints the source again, whole."""
+
+    source: Tensor | None = None
+    manner: Manner | None = None
+    repaint: Callable[[], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """threshold: likelihood, 0..1, above which a place is wrong. strictness: 0..1, how much less bad, to the
+    gate, a repair must be. rounds: of looking and repairing. steps: of STEPS, those that are tried.
+    """
+
+    threshold: float = inspection.THRESHOLD
+    strictness: float = 0.1
+    rounds: int = 2
+    steps: tuple[str, ...] = tuple(STEPS)
+
+
+@dataclass(frozen=True)
+class Repair:
+    """bounds: as Region's. before, after: how bad its surroundings are to the gate, 0..100."""
+
+    region: Region
+    step: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """picture: repaired, or the one that was given. repairs: of all rounds. refused: regions that no step
+    made better. before, after: of all of the picture.
+    """
+
+    picture: Tensor
+    before: tuple[Map, Scores]
+    after: tuple[Map, Scores]
+    repairs: list[Repair] = field(default_factory=list)
+    refused: list[Region] = field(default_factory=list)
+
+
+def repaired(
+    picture: Tensor,
+    device: Device,
+    known: Known,
+    rules: Rules,
+    painted: Tensor | None = None,
+    inside: Tensor | None = None,
+    tick: Callable[[float], None] = lambda fraction: None,
+) -> Outcome:
+    """picture with what is wrong repaired: never worse to the gate than it was.
+
+    painted: (H, W), bool, what the user says is wrong, instead of looking. inside: (H, W), 0..1, where
+    repairs may be. tick: told the progress, 0..1; may raise to stop.
+    """
+    ladder = _Ladder(device, known, rules)
+
+    def inspected(seen: Tensor) -> tuple[Map, Scores]:
+        return inspection.inspect(seen, device, known.source, known.manner)
+
+    before = after = inspected(picture)
+    repairs: list[Repair] = []
+    refused: list[Region] = []
+    made = picture
+    for turn in range(rules.rounds):
+        found = after[0] if painted is None else _painted(after[0], painted)
+        found = found if inside is None else found.within(inside)
+        regions = inspection.regions(found, rules.threshold, picture.shape[2], picture.shape[1])[:REGIONS_MAX]
+        done: list[Repair] = []
+        refused = []
+        for index, region in enumerate(regions):
+            tick((turn + index / len(regions)) / rules.rounds)
+            result = ladder.climb(made, region)
+            if result is None:
+                refused.append(region)
+                continue
+            made, repair = result
+            done.append(repair)
+        if not done:
+            break
+        repairs += done
+        after = inspected(made)
+        if painted is not None:
+            break
+    if repairs and _gated(made, device) > _gated(picture, device):  # each was better in its own surroundings
+        return Outcome(picture, before, before, [], [repair.region for repair in repairs] + refused)
+    return Outcome(made, before, after, repairs, refused)
+
+
+def _painted(found: Map, painted: Tensor) -> Map:
+    """Wrong is what was painted, as severe as it was found to be, but not nothing."""
+    cells = interpolate(painted[None, None].float(), found.wrong.shape, mode="area")[0, 0]
+    return replace(found, wrong=(cells > 0.2).float(), severity=found.severity.clamp_min(0.1))
+
+
+def _gated(picture: Tensor, device: Device) -> float:
+    return inspection.look(picture, device, anomaly.GATE).badness()
+
+
+class _Ladder:
+    def __init__(self, device: Device, known: Known, rules: Rules) -> None:
+        self.device = device
+        self.known = known
+        self.rules = rules
+        self._again: Tensor | None = None
+
+    def climb(self, picture: Tensor, region: Region) -> tuple[Tensor, Repair] | None:
+        """The picture with this region repaired by the step that looks best of those that the gate passes."""
+        height, width = picture.shape[1:]
+        x0, y0, x1, y1 = region.bounds
+        top, left = (max(0, n - MARGIN_PX) // CORNER_PX * CORNER_PX for n in (y0, x0))
+        rows, columns = slice(top, min(height, y1 + MARGIN_PX)), slice(left, min(width, x1 + MARGIN_PX))
+        part = (slice(None), rows, columns)
+        now = picture[part]
+        share = feathered(region.cells, height, width)[rows, columns]
+        tried = []
+        for step, made in self._steps(now, share, part):
+            laid = torch.lerp(now, made.clamp(0, 1), share)
+            tried.append((inspection.look(laid, self.device).badness(), step, laid))
+        bad = inspection.look(now, self.device).badness()
+        before = _gated(now, self.device)
+        for badness, step, laid in sorted(tried, key=lambda each: each[0]):
+            if badness >= bad:
+                break
+            after = _gated(laid, self.device)
+            if after < before * (1 - self.rules.strictness):
+                whole = picture.clone()
+                whole[part] = laid
+                return whole, Repair(region, step, 100 * before, 100 * after)
+        return None
+
+    def _steps(
+        self, now: Tensor, share: Tensor, part: tuple[slice, slice, slice]
+    ) -> Iterator[tuple[str, Tensor]]:
+        """What each step makes of a part of the picture."""
+        steps, source = self.rules.steps, self.known.source
+        if "repaint" in steps and self.known.repaint is not None:
+            if self._again is None:
+                self._again = self.known.repaint()
+            yield "repaint", self._again[part]
+        if "weaken" in steps and source is not None:
+            yield "weaken", torch.lerp(now, source[part], 0.5)
+        if "clean" in steps:
+            network = restorer.between(0.0, self.device)
+            yield "clean", network(now, torch.full((1, 3), restorer.BLIND))
+        if "tone" in steps:
+            yield "tone", matched(now, share > 0)
+        if "fill" in steps and int((share > 0.5).sum()) <= FILL_CELLS_MAX * CELL_PX**2:
+            yield "fill", fill.membrane(now, share > 0)
+        if "source" in steps and source is not None:
+            yield "source", source[part]
+
+
+SMOOTH_PX = 17
+"""Detail finer than about this is kept where tones are matched."""
+
+
+def matched(picture: Tensor, mask: Tensor) -> Tensor:
+    """picture with the tones in mask, (H, W), bool, brought to those around it; its detail stays."""
+    smooth = picture
+    for _ in range(3):  # nearly a Gaussian
+        smooth = _mean(smooth)
+    return picture - smooth + fill.membrane(smooth, mask)
+
+
+def _mean(picture: Tensor) -> Tensor:
+    half = SMOOTH_PX // 2
+    near = torch.nn.functional.pad(picture[None], [half] * 4, mode="replicate")
+    return torch.nn.functional.avg_pool2d(near, SMOOTH_PX, 1)[0]
+
+
+def feathered(cells: Tensor, height: int, width: int) -> Tensor:
+    """How much of a repair is laid over each pixel, (H, W), 0..1: all in cells, (h, w), bool, and around."""
+    wide = max_pool2d(cells[None, None].float(), 3, 1, 1)
+    share = interpolate(wide, scale_factor=float(CELL_PX), mode="bilinear", align_corners=False)
+    return share[0, 0, :height, :width]
