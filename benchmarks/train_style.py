@@ -206,6 +206,8 @@ def compared(benches: list[Bench], long: int) -> None:
         )
     heads = ["style loss", "photo", "instant", "standard", "from scratch", "Gatys"]
     print(table([*heads, "instant's share", "standard's", "from scratch's"], rows))
+    sums = {m: {"style": sum(known[m]["style"] for known in found)} for m in ("photo", "gatys", "standard")}
+    print(f"Of all styles' losses together, standard takes {share(sums, 'standard'):.1%}.\n")
     shares = [share(known, "standard") for known in found]
     met = sum(each >= GOAL for each in shares)
     mean = fmean(shares)

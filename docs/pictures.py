@@ -1,7 +1,10 @@
-"""Make the pictures of README.md, restoration.md, colour.md and style.md again: python docs/pictures.py
+"""Make the pictures of README.md, restoration.md, colour.md, style.md and anomaly.md again.
 
-With --styles WORK, that of train-style.md, from what benchmarks/train_style.py --work WORK has left.
-They show scikit-image's public-domain photos and what our own code makes of them, nothing else.
+    python docs/pictures.py [--anomalies] [--styles WORK]
+
+With --anomalies, those of anomaly.md alone. With --styles WORK, that of train-style.md, from what
+benchmarks/train_style.py --work WORK has left. They show scikit-image's public-domain photos and what our own
+code makes of them, nothing else.
 """
 
 import argparse
@@ -15,10 +18,13 @@ from PIL import Image
 from skimage import data, transform
 
 from calotype import asking, demo
+from calotype.models import manner
+from calotype.models.anomaly import KINDS
 from calotype.portfolio import shelf
-from calotype.train import ageing, degradations
+from calotype.train import ageing, degradations, faults, planted
 from calotype.train.degradations import Array
 from calotype_wire.client import Request
+from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer, PixelFormat
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -64,7 +70,7 @@ def red(mask: Array, picture: Array) -> Array:
 
 def trained(work: Path) -> None:
     """Of each style that was learnt: a part of its source, and a photo after a second and a minute, and after
-    ten minutes where that was done for all.
+    ten minutes where that was done.
     """
     rocket = transform.resize(data.rocket()[60:400, 240:520], (192, 160), anti_aliasing=True).astype(
         np.float32
@@ -73,8 +79,7 @@ def trained(work: Path) -> None:
     done = {
         folder: source for folder, source in folders.items() if (folder / "standard-60.calostyle").exists()
     }
-    levels = ["instant-0", "standard-60"]
-    levels += ["best-600"] if all((folder / "best-600.calostyle").exists() for folder in done) else []
+    levels = ["instant-0", "standard-60", "best-600"]
     tiles = []
     for folder, source in done.items():
         shown = [_painted(rocket, folder / f"{level}.calostyle") for level in levels]
@@ -87,6 +92,8 @@ def trained(work: Path) -> None:
 
 
 def _painted(picture: Array, file: Path) -> Array:
+    if not file.exists():
+        return np.ones_like(picture)
     name = shelf.import_file(file)
     made_ = made("stylize", picture, style=name, refine=0)[0]
     shelf.delete(name)
@@ -96,7 +103,12 @@ def _painted(picture: Array, file: Path) -> Array:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--styles", type=Path, metavar="WORK")
-    work = parser.parse_args().styles
+    parser.add_argument("--anomalies", action="store_true", help="only those of anomaly.md")
+    options = parser.parse_args()
+    work = options.styles
+    if options.anomalies:
+        anomalies()
+        return
     if work is not None:
         trained(work)
         return
@@ -124,6 +136,45 @@ def main() -> None:
     row("upscale", plain, sharp)
     colours()
     styles()
+    anomalies()
+
+
+def anomalies() -> None:
+    """Faults of several kinds, each planted into a photo or a painting of it."""
+    rows = []
+    for seed, (photo, style, kinds) in enumerate(
+        (
+            (data.astronaut()[:320, 60:380], "", ("noise", "checkerboard")),
+            (data.coffee()[40:360, 100:420], "wheat-field", ("seam", "bleed")),
+            (data.chelsea()[:300, 80:380], "", ("jpeg", "blob")),
+        )
+    ):
+        pixels = transform.resize(photo, (256, 256), anti_aliasing=True).astype(np.float32)
+        source = degradations.to_8_bit(pixels)
+        clean = made("stylize", source, style=style, refine=0)[0] if style else source
+        rng = np.random.default_rng((SEED, seed))
+        base = faults.Base(clean, source, source, manner.of_catalogue(style) if style else None)
+        parts = [(KINDS.index(kind), faults.MAKERS[kind](base, rng)) for kind in kinds]
+        spoilt = planted.planted(clean, parts, rng).picture
+        over = np.dstack([source, np.ones(source.shape[:2], np.float32)])
+        heat = made("check", spoilt)[0]
+        seen = spoilt + heat[..., 3:] * (heat[..., :3] - spoilt)
+        known = {"source": 1, "style": style}
+        results = [_corrected(spoilt), _corrected(spoilt, over, **known)]
+        parts_of_row = [spoilt, seen, *results, clean]
+        gap = np.ones((256, 6, 3), np.float32)
+        rows.append(np.hstack([part for each in parts_of_row for part in (each, gap)][:-1]))
+    pixels = np.rint(np.vstack(rows).clip(0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(FOLDER / "anomaly.jpg", quality=88)
+
+
+def _corrected(picture: Array, *others: Array, **values: Any) -> Array:
+    try:
+        return made("correct", picture, *others, **values)[0]
+    except CalotypeError as left:
+        if left.code != "UNCHANGED":
+            raise
+        return picture
 
 
 def colours() -> None:

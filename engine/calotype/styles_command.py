@@ -55,8 +55,10 @@ def _list(options: argparse.Namespace) -> None:
         if wanted in style.name.casefold() or any(wanted in s.casefold() for s in style.card.sources)
     ]
     unfinished = shelf.unfinished()
+    damaged = shelf.damaged()
     if options.json:
-        _say(json.dumps({"styles": [style.to_wire() for style in kept], "unfinished": unfinished}, indent=1))
+        styles = [style.to_wire() for style in kept]
+        _say(json.dumps({"styles": styles, "unfinished": unfinished, "damaged": damaged}, indent=1))
         return
     for style in kept:
         card = style.card
@@ -69,7 +71,10 @@ def _list(options: argparse.Namespace) -> None:
         name, state = each["name"], "in training" if each["running"] else "unfinished"
         _say(f"{name}: {state}")
         _say(f'  go on: calotype train-style --name "{name}"; discard: calotype styles delete "{name}"')
-    if not kept and not unfinished:
+    for name, sentence in damaged.items():
+        _say(f"{name}: {sentence}")
+        _say(f'  discard: calotype styles delete "{name}"')
+    if not kept and not unfinished and not damaged:
         _say("You have no styles of your own. Train one: calotype train-style PICTURE --name NAME")
 
 

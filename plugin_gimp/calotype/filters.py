@@ -103,7 +103,7 @@ def run(
         meter.busy("Adding the result")
         progress.turn(meter)
         record = Record.of(operation, request, result)
-        added = results.insert(source, result.layers, record, on_screen)
+        added = results.insert(source, result.layers, record, on_screen, operation.report)
     if on_screen:  # a script reads the record
         _tell(record)
     return Outcome(Status.SUCCESS, "", added.layer, added.document)

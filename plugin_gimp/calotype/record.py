@@ -15,6 +15,11 @@ PARASITE = "calotype"
 LINE_CHARS = 40
 """GIMP puts a message into the status bar where it has room for it, and into a box where it has not."""
 
+SCORES = ("scores", "before")
+"""Of a check, what is kept of it."""
+
+ARROW = " \N{RIGHTWARDS ARROW} "
+
 
 @dataclass(frozen=True)
 class Record:
@@ -27,7 +32,10 @@ class Record:
         made = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         name = next((layer.name for layer in result.layers), operation.label)
         known = {"operation": operation.name, "result": name, "made": made}
-        return cls({**result.facts, **known, "parameters": _parameters(operation, request)})
+        facts = dict(result.facts)
+        if isinstance(facts.get("check"), dict):  # places and repairs are many; the report sums them up
+            facts["check"] = {key: facts["check"][key] for key in SCORES if key in facts["check"]}
+        return cls({**facts, **known, "parameters": _parameters(operation, request)})
 
     def attach(self, layer: Gimp.Layer) -> None:
         """To be called before layer is in an image: it would be a step that cannot be undone."""
@@ -42,30 +50,36 @@ class Record:
     @property
     def line(self) -> str:
         """The most important of the report, short; empty where there is none."""
-        quality = self._quality
-        if quality is not None:
-            return f"Quality {quality[0]:.0f} \N{RIGHTWARDS ARROW} {quality[1]:.0f} of 100"
+        figures = self._figures
+        if ARROW in figures:
+            return figures.capitalize()
         line = self.report[0] if self.report else ""
         return line if len(line) <= LINE_CHARS else line[: LINE_CHARS - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
     @property
     def sentence(self) -> str:
-        quality = self._quality
-        if quality is None:
-            return f"Last result: {self.told['result']}."
-        return (
-            f"Last result: {self.told['result']}, quality {quality[0]:.0f} before, {quality[1]:.0f} after, "
-            "of 100."
-        )
+        figures = self._figures
+        return f"Last result: {self.told['result']}{figures and ', '}{figures}."
 
     @property
-    def _quality(self) -> tuple[float, float] | None:
-        """Before and after."""
-        told = self.told.get("quality")
-        scores = [told.get(when) for when in ("before", "after")] if isinstance(told, dict) else []
-        if len(scores) != 2 or not all(isinstance(score, (int, float)) for score in scores):
-            return None
-        return scores[0], scores[1]
+    def _figures(self) -> str:
+        """Each score before and after, or as it is; empty where there is none."""
+        quality, check = (_inside(self.told, name) for name in ("quality", "check"))
+        found = {
+            "quality": [quality.get(when) for when in ("before", "after")],
+            "check": [_inside(check, when).get("total") for when in ("before", "scores") if when in check],
+        }
+        figures = [
+            f"{name} {ARROW.join(f'{score:.0f}' for score in scores)}"
+            for name, scores in found.items()
+            if scores and all(isinstance(score, (int, float)) for score in scores)
+        ]
+        return f"{', '.join(figures)} of 100" if figures else ""
+
+
+def _inside(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = facts.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def newest(layers: Iterable[Gimp.Layer]) -> Record | None:

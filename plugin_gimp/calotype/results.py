@@ -45,10 +45,13 @@ class _Piece:
     group: str = ""
 
 
-def insert(source: Source, layers: Sequence[Layer], record: Record, on_screen: bool) -> Added:
+def insert(
+    source: Source, layers: Sequence[Layer], record: Record, on_screen: bool, reports: bool = False
+) -> Added:
     """Put the results where their places say, above the layer that was worked on, with record in each.
 
-    The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
+    The first is chosen then; where they are no pictures, but report on one, that stays chosen for the next
+    filter. The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
     """
     _check_still_there(source)
     pieces: list[_Piece] = []
@@ -68,6 +71,8 @@ def insert(source: Source, layers: Sequence[Layer], record: Record, on_screen: b
         _check_still_there(source)
         _insert(source, pieces)
         undo.pop_all()
+    if pieces:
+        source.image.set_selected_layers([source.drawable if reports else pieces[0].layer])
     if on_screen:
         for document in documents:
             Gimp.Display.new(document)

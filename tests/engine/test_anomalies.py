@@ -85,10 +85,13 @@ def test_a_picture_with_faults_scores_less_than_without() -> None:
 
 
 def test_a_soft_picture_is_less_sharp() -> None:
-    figures = [inspection.sharpness(tensor(photo()))]
+    nothing = torch.zeros(28, 28)
+    figures = [inspection.sharpness(tensor(photo()), nothing)]
     for side in (160, 96):
         small = transform.resize(photo(), (side, side), anti_aliasing=True)
-        figures.append(inspection.sharpness(tensor(transform.resize(small, (SIDE, SIDE)).astype(np.float32))))
+        figures.append(
+            inspection.sharpness(tensor(transform.resize(small, (SIDE, SIDE)).astype(np.float32)), nothing)
+        )
     assert figures[0] > figures[1] > figures[2]
     assert figures[2] >= 0
     assert figures[0] <= 100
@@ -258,6 +261,27 @@ def test_each_step_can_be_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
         assert {repair.step for repair in found.repairs} <= {step}
         if step in ("source", "repaint", "clean"):
             assert found.repairs, step
+
+
+def test_without_rounds_it_only_looks() -> None:
+    found = ladder.repaired(tensor(spoilt()), CPU, Known(), Rules(rounds=0))
+    assert not found.repairs
+    assert torch.equal(found.picture, tensor(spoilt()))
+
+
+def test_half_the_strength_is_half_of_the_repair() -> None:
+    whole, half = (run("correct", task_of(bytes_of(spoilt())), strength=s)[0].native for s in (100, 50))
+    middle = (whole.astype(float) + bytes_of(spoilt())) / 2
+    assert np.abs(half - middle).max() <= 1
+
+
+def test_a_source_that_was_painted_over_is_not_put_into_the_painting() -> None:
+    source = photo()
+    painting = (0.3 + 0.5 * source[..., ::-1]).astype(np.float32)
+    painting[64:128, 64:128] += np.random.default_rng(0).normal(0, 0.2, (64, 64, 3)).astype(np.float32)
+    known = Known(tensor(source))
+    found = ladder.repaired(tensor(painting.clip(0, 1)), CPU, known, Rules(strictness=0))
+    assert not {"source", "weaken"} & {repair.step for repair in found.repairs}
 
 
 def test_strictness_refuses_what_is_hardly_better() -> None:

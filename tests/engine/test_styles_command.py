@@ -109,3 +109,12 @@ def test_ctrl_c_pauses_and_the_name_alone_goes_on(cells: Path) -> None:
     styles.hurry(plan, 8)
     assert "'Paused' is among" in done("train-style", "--name", "Paused").stdout
     shelf.delete("Paused")
+
+
+def test_a_damaged_file_is_told_of_and_can_be_deleted() -> None:
+    shelf.folder().mkdir(parents=True, exist_ok=True)
+    shelf.file_of("Torn").write_bytes(b"torn")
+    assert "Torn: This is no style" in done("styles", "list").stdout
+    assert "Torn" in json.loads(done("styles", "list", "--json").stdout)["damaged"]
+    done("styles", "delete", "Torn")
+    assert "Torn" not in done("styles", "list").stdout

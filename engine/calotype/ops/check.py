@@ -70,7 +70,8 @@ def named(style: str, task: Task) -> Manner | None:
 def show(task: Task, found: Map, threshold: float, visible: bool = True) -> None:
     """A layer with what is wrong in yellow to red; above threshold it is more opaque than half."""
     p = found.wrong
-    alpha = torch.where(p < threshold, p / threshold / 2, 0.5 + (p - threshold) / (1 - threshold) / 2)
+    above = 0.5 + (p - threshold) / (1 - threshold) / 2
+    alpha = torch.where(p < threshold, (p / threshold).square() / 2, above)  # hardly a tint where all is well
     planes = torch.stack([alpha, found.severity])[None]
     target = task.overlay(LAYER, Place(visible=visible))
     width, height = target.box.width, target.box.height

@@ -7,7 +7,7 @@ after the means and contrasts are taken out), here of features (Huang, Belongie 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -70,14 +70,18 @@ class Map:
 
 @dataclass(frozen=True)
 class Region:
-    """kind: of LABELS. severity: 0..100. cells: (h, w), bool, of the map. bounds: x0, y0, x1, y1, of the
-    picture that was looked at, in px.
+    """shares: of each of LABELS. severity: 0..100. cells: (h, w), bool, of the map. bounds: x0, y0, x1, y1,
+    of the picture that was looked at, in px.
     """
 
-    kind: str
+    shares: Mapping[str, float]
     severity: float
     cells: Tensor
     bounds: tuple[int, int, int, int]
+
+    @property
+    def kind(self) -> str:
+        return max(self.shares, key=lambda kind: self.shares[kind])
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ def inspect(
 ) -> tuple[Map, Scores]:
     """All three signals. picture, source: (3, H, W), 0..1, of one size; source: what it was made from."""
     found = look(picture, device, tick=tick)
+    seen_alone = found.wrong
     realism = 100 * (1 - math.sqrt(found.badness()))
     style = None
     if source is not None or manner is not None:
@@ -169,7 +174,7 @@ def inspect(
             style = 100 * math.exp(-float(distances.style_apart([moments[0]], [moments[1]])) / 2)
             found = _with(found, "style", odd(astray(seen, moments[1])))
         tick()
-    return found, Scores(sharpness(picture), realism, style)
+    return found, Scores(sharpness(picture, seen_alone), realism, style)
 
 
 def _with(found: Map, kind: str, likely: Tensor) -> Map:
@@ -233,14 +238,19 @@ SHARP, SOFT = 0.7, 0.5
 """Steps at 1 px beside those at 2 px, where there is most detail: of a sharp photo, of a smooth curve."""
 
 
-def sharpness(picture: Tensor) -> float:
-    """How fine the finest detail is, 0..100, where there is most detail. picture: (3, H, W), 0..1."""
+def sharpness(picture: Tensor, wrong: Tensor) -> float:
+    """How fine the finest detail is, 0..100, where there is most of it and nothing wrong: noise is none.
+
+    picture: (3, H, W), 0..1. wrong: (h, w), 0..1, on any grid.
+    """
     luma = torch.einsum("c,chw->hw", LUMA, picture)[None, None]
     if min(luma.shape[2:]) < 8 * CELL_PX:
         luma = pad(luma, (0, 8 * CELL_PX, 0, 8 * CELL_PX), mode="replicate")
     fine, coarse = _steps(luma, 4), _steps(avg_pool2d(luma, 2), 2)
     height, width = (min(a, b) for a, b in zip(fine.shape, coarse.shape, strict=True))
     fine, coarse = fine[:height, :width], coarse[:height, :width]
+    right = 1 - interpolate(wrong[None, None], (height, width), mode="area")[0, 0]
+    fine, coarse = right * fine, right * coarse
     most = coarse >= torch.quantile(coarse.flatten()[:: max(1, coarse.numel() // 100_000)], 0.8)
     ratio = float(fine[most].sum() / coarse[most].sum().clamp_min(1e-6))
     return 100 * math.sqrt(min(1.0, max(0.0, (ratio - SOFT) / (SHARP - SOFT))))
@@ -261,17 +271,17 @@ def regions(found: Map, threshold: float, width: int, height: int) -> list[Regio
     width, height: of the picture.
     """
     wrong = _closed(found.wrong > threshold)
-    kinds = list(LABELS)
     made = []
     for cells in connected(wrong):
         if int(cells.sum()) < CELLS_MIN:
             continue
         weight = (found.wrong * found.severity)[cells]
-        kind = kinds[int((found.kinds[:, cells] * weight).sum(1).argmax())]
+        parts = (found.kinds[:, cells] * weight).sum(1) / weight.sum().clamp_min(1e-6)
+        shares = dict(zip(LABELS, parts.tolist(), strict=True))
         y, x = torch.nonzero(cells, as_tuple=True)
         x0, y0 = CELL_PX * int(x.min()), CELL_PX * int(y.min())
         x1, y1 = min(width, CELL_PX * (int(x.max()) + 1)), min(height, CELL_PX * (int(y.max()) + 1))
-        made.append(Region(kind, 100 * float(found.severity[cells].mean()), cells, (x0, y0, x1, y1)))
+        made.append(Region(shares, 100 * float(found.severity[cells].mean()), cells, (x0, y0, x1, y1)))
     return sorted(made, key=lambda region: -region.severity * float(region.cells.sum()))
 
 

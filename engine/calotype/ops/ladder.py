@@ -4,6 +4,7 @@ Anomaly proposes, the Gate decides: a repair stays only where a network that not
 finds the place better than before. All pictures are (3, H, W), 0..1.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -27,6 +28,18 @@ STEPS = {
     "fill": "filled",
     "source": "taken from the source",
 }
+
+SUITED = {
+    "clean": ("noise", "jpeg", "ringing", "checkerboard", "banding"),
+    "tone": ("seam", "bleed", "blob"),
+    "fill": ("checkerboard", "bleed", "blob", "banding", "other"),
+}
+"""Kinds of which a region must have a share of SUITED_MIN for a step to be tried; the others suit all."""
+
+SUITED_MIN = 0.15
+
+FITTING = 0.08
+"""A source that differs by more around a region (root mean square) was painted over: it would be a patch."""
 
 REGIONS_MAX = 24
 """A round repairs the worst."""
@@ -134,9 +147,10 @@ def repaired(
 
 
 def _painted(found: Map, painted: Tensor) -> Map:
-    """Wrong is what was painted, as severe as it was found to be, but not nothing."""
+    """Wrong is what was painted, as severe as it was found to be, but not nothing; it may be of any kind."""
     cells = interpolate(painted[None, None].float(), found.wrong.shape, mode="area")[0, 0]
-    return replace(found, wrong=(cells > 0.2).float(), severity=found.severity.clamp_min(0.1))
+    severity = found.severity.clamp_min(0.1)
+    return replace(found, wrong=(cells > 0.2).float(), severity=severity, kinds=found.kinds + SUITED_MIN)
 
 
 def _gated(picture: Tensor, device: Device) -> float:
@@ -160,7 +174,7 @@ class _Ladder:
         now = picture[part]
         share = feathered(region.cells, height, width)[rows, columns]
         tried = []
-        for step, made in self._steps(now, share, part):
+        for step, made in self._steps(now, share, part, region):
             laid = torch.lerp(now, made.clamp(0, 1), share)
             tried.append((inspection.look(laid, self.device).badness(), step, laid))
         bad = inspection.look(now, self.device).badness()
@@ -176,25 +190,30 @@ class _Ladder:
         return None
 
     def _steps(
-        self, now: Tensor, share: Tensor, part: tuple[slice, slice, slice]
+        self, now: Tensor, share: Tensor, part: tuple[slice, slice, slice], region: Region
     ) -> Iterator[tuple[str, Tensor]]:
-        """What each step makes of a part of the picture."""
-        steps, source = self.rules.steps, self.known.source
-        if "repaint" in steps and self.known.repaint is not None:
-            if self._again is None:
-                self._again = self.known.repaint()
-            yield "repaint", self._again[part]
-        if "weaken" in steps and source is not None:
-            yield "weaken", torch.lerp(now, source[part], 0.5)
-        if "clean" in steps:
-            network = restorer.between(0.0, self.device)
-            yield "clean", network(now, torch.full((1, 3), restorer.BLIND))
-        if "tone" in steps:
-            yield "tone", matched(now, share > 0)
-        if "fill" in steps and int((share > 0.5).sum()) <= FILL_CELLS_MAX * CELL_PX**2:
-            yield "fill", fill.membrane(now, share > 0)
-        if "source" in steps and source is not None:
-            yield "source", source[part]
+        """What each step that suits the region makes of a part of the picture."""
+        source = None if self.known.source is None else self.known.source[part]
+        fits = math.inf if source is None else float((source - now)[:, share == 0].square().mean().sqrt())
+        for step in self.rules.steps:
+            kinds = SUITED.get(step)
+            if kinds and max(region.shares[kind] for kind in kinds) < SUITED_MIN:
+                continue
+            if step == "repaint" and self.known.repaint is not None:
+                if self._again is None:
+                    self._again = self.known.repaint()
+                yield step, self._again[part]
+            elif step == "weaken" and source is not None and fits < 2 * FITTING:
+                yield step, torch.lerp(now, source, 0.5)
+            elif step == "clean":
+                network = restorer.between(0.0, self.device)
+                yield step, network(now, torch.full((1, 3), restorer.BLIND))
+            elif step == "tone":
+                yield step, matched(now, share > 0)
+            elif step == "fill" and int((share > 0.5).sum()) <= FILL_CELLS_MAX * CELL_PX**2:
+                yield step, fill.membrane(now, share > 0)
+            elif step == "source" and source is not None and fits < FITTING:
+                yield step, source
 
 
 SMOOTH_PX = 17

@@ -109,6 +109,17 @@ def kept() -> list[Kept]:
     return found
 
 
+def damaged() -> dict[str, str]:
+    """Of files that cannot be read: their names, and what is wrong as a sentence."""
+    found = {}
+    for name in own_names():
+        try:
+            get(name)
+        except CalotypeError as failure:
+            found[name] = failure.sentence
+    return found
+
+
 def get(name: str) -> Stylefile:
     """Raises CalotypeError NO_STYLE, BAD_STYLE."""
     path = file_of(match(name))
