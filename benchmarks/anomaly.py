@@ -1,6 +1,6 @@
 """What a model got wrong: how well it is found, and how well it is repaired.
 
-    python benchmarks/anomaly.py --data DIR [--count N] [--left-out STEPS --work W] [--times]
+    python benchmarks/anomaly.py --data DIR [--count N] [--left-out STEPS --work W] [--only PART]
 
 DIR holds testsets/kodak24 and testsets/cbsd68, photos-train and photos-val. --left-out trains a network
 without each kind of fault, for so many steps. Prints Markdown for docs/benchmarks.md.
@@ -252,21 +252,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="pictures with faults, and as many without")
     parser.add_argument("--left-out", type=int, default=0, metavar="STEPS", help="of training for each kind")
     parser.add_argument("--work", type=Path, default=Path("runs/anomaly-left-out"), help="where those are")
-    parser.add_argument("--no-repair", action="store_true", help="only finding")
-    parser.add_argument("--times", action="store_true", help="only the times, on a quiet machine")
+    parser.add_argument("--only", choices=("found", "repaired", "times"), help="times: on a quiet machine")
     options = parser.parse_args()
     print("# Finding and correcting what went wrong\n")
     print(header(f"{torch.get_num_threads()} of torch", "torch", "numpy"))
-    if options.times:
+    if options.only == "times":
         times()
         return
     photos = [opened(path) for name in ("kodak24", "cbsd68") for path in of(options.data, name)]
     faulty = list(cases(photos, options.count, clean=False))
     clean = list(cases(photos, options.count, clean=True))
-    found(faulty, clean, options.data)
+    if options.only != "repaired":
+        found(faulty, clean, options.data)
     if options.left_out:
         left_out(photos, options.data, options.work, options.left_out, 40)
-    if not options.no_repair:
+    if options.only != "found":
         repaired(faulty, clean)
 
 

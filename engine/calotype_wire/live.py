@@ -7,6 +7,7 @@ never touched.
 import time
 from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
+from calotype_wire import params
 from calotype_wire.client import Event, Failed, Preview, Request, Result
 from calotype_wire.protocol import Layer
 from calotype_wire.session import Session
@@ -107,6 +108,7 @@ class LivePreview:
         if self._effect is not None and time.monotonic() - self._asked_at < patience_s:
             return
         (operation, values), self._wanted = self._wanted, None
+        values = {key: value for key, value in values.items() if key != params.FINISH}  # takes too long
         self._cancel_effect()
         if self._selection is not None and not any(bytes(self._selection.pixels)):
             self.after, self.sentence = [], ""  # nothing of what is seen is selected

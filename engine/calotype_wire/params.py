@@ -150,6 +150,10 @@ PICTURES = ("document", "layer", "layers")
 """All that is seen of the document, the active layer, or every layer that is selected."""
 
 
+FINISH = "check"
+"""Name of the parameter that says how a run ends: whether its result is checked, or corrected too."""
+
+
 @dataclass(frozen=True)
 class OtherLayer(Parameter):
     """Another layer of the document: its place among the layers that are sent with the job, from 1.

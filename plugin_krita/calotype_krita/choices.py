@@ -76,7 +76,8 @@ class StyleField(ChoiceField):
                 self.combo.addItem(label, value)
             self.set_value(chosen if chosen in known else parameter.default)
         for index, value in enumerate(known):
-            self.combo.setItemIcon(index, QtGui.QIcon(parameter.swatch(value)))
+            if value:  # no style has no picture, and needs no room for one
+                self.combo.setItemIcon(index, QtGui.QIcon(parameter.swatch(value)))
         del blocker
         if self.value() != chosen:
             self.changed.emit()

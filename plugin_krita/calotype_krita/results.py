@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +13,7 @@ from krita import Krita, Selection
 from calotype_krita.qt import QtCore
 from calotype_krita.reading import Reading, whereabouts
 from calotype_krita.spaces import Space, scratch, space_of
+from calotype_wire import params
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
 
@@ -19,8 +21,11 @@ BLENDS = {"color": "color", "luminosity": "luminize"}
 """Where Krita's word is not the wire's."""
 
 
-def insert(document: Any, reading: Reading, label: str, layers: Sequence[Layer]) -> None:
-    """Raises CalotypeError where the document is gone or refuses the layer; then nothing has changed."""
+def insert(document: Any, reading: Reading, operation: params.Operation, layers: Sequence[Layer]) -> Any:
+    """The document that the first layer is in now.
+
+    Raises CalotypeError where the document is gone or refuses the layer; then nothing has changed.
+    """
     if document.rootNode() is None:
         raise CalotypeError(
             "DOCUMENT_CLOSED", "The document was closed while the filter worked, so its result was dropped."
@@ -35,12 +40,16 @@ def insert(document: Any, reading: Reading, label: str, layers: Sequence[Layer])
     outer = [layer for layer in layers if layer.place.kind == "document"]
     if inner:
         with ExitStack() as scratches:
-            node = _one_node(document, reading, label, inner, scratches)
+            node = _one_node(document, reading, operation.label, inner, scratches)
             _add(document, below, node)
         if stayed and not outer:  # else the user is at work somewhere else by now
-            QtCore.QTimer.singleShot(0, lambda: _activate(document, node))  # Krita does not know it before
-    for layer in outer:
+            active = chosen if operation.report else node  # the next filter is to work on the picture
+            QtCore.QTimer.singleShot(0, lambda: _activate(document, active))  # Krita does not know it before
+    opened = [
         _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
+        for layer in outer
+    ]
+    return opened[0] if layers[0].place.kind == "document" else document
 
 
 def _one_node(
@@ -91,12 +100,21 @@ def _put(group: Any, node: Any) -> None:
 
 def _paint_layer(document: Any, layer: Layer) -> Any:
     node = document.createNode(layer.name, "paintlayer")
-    node.setPixelData(bytes(layer.pixels), layer.x, layer.y, layer.width, layer.height)
+    node.setPixelData(_samples(layer), layer.x, layer.y, layer.width, layer.height)
     node.setOpacity(round(255 * layer.place.opacity))
     node.setVisible(layer.place.visible)
     if layer.place.blend != "normal":
         node.setBlendingMode(BLENDS.get(layer.place.blend, layer.place.blend))
     return node
+
+
+def _samples(layer: Layer) -> bytes:
+    """The layer's pixels as Krita holds them: whole numbers blue first."""
+    if layer.format.channels != "RGBA" or layer.format.depth.startswith("f"):
+        return bytes(layer.pixels)
+    samples = array("B" if layer.format.depth == "u8" else "H", bytes(layer.pixels))
+    samples[0::4], samples[2::4] = samples[2::4], samples[0::4]
+    return samples.tobytes()
 
 
 def _mask(document: Any, node: Any, layer: Layer) -> None:
@@ -142,7 +160,7 @@ def _activate(document: Any, node: Any) -> None:
         document.setActiveNode(node)
 
 
-def _open(layer: Layer, space: Space, resolution: int) -> None:
+def _open(layer: Layer, space: Space, resolution: int) -> Any:
     """A new document of the result's size."""
     app = Krita.instance()
     document = app.createDocument(
@@ -150,7 +168,8 @@ def _open(layer: Layer, space: Space, resolution: int) -> None:
     )
     node = document.topLevelNodes()[0]
     node.setName(layer.name)
-    node.setPixelData(bytes(layer.pixels), 0, 0, layer.width, layer.height)
+    node.setPixelData(_samples(layer), 0, 0, layer.width, layer.height)
     document.refreshProjection()
     app.activeWindow().addView(document)
     document.setModified(True)  # Krita asks before it throws it away
+    return document

@@ -13,7 +13,7 @@ from typing import Any
 
 from krita import Krita
 
-from calotype_krita import reading, results
+from calotype_krita import reading, results, scores
 from calotype_krita.learning import Learning, Outcome, report
 from calotype_krita.qt import QtCore, QtWidgets
 from calotype_wire import params
@@ -184,7 +184,9 @@ class Studio(QtCore.QObject):
             return
         self._inserting = True
         with self._answering(key):
-            results.insert(job.document, job.source, job.operation.label, event.layers)
+            home = results.insert(job.document, job.source, job.operation, event.layers)
+            scored = job.source.layer if job.operation.report else event.layers[0]
+            scores.keep(home, scored.name, job.operation.name, event.facts)
             self._tell(key, False, *_success(job, event.facts))
         self._inserting = False
         del self.jobs[key]

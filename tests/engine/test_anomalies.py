@@ -121,15 +121,15 @@ def test_a_style_gets_a_score_and_its_own_painting_the_better_one() -> None:
 
 
 def test_the_threshold_decides_what_is_a_region_and_what_the_layer_marks() -> None:
-    shares, found = [], []
+    shares, areas = [], []
     for threshold in (5, 50, 99):
         task = task_of(bytes_of(spoilt()))
         (layer,) = run("check", task, threshold=threshold)
         shares.append(float((layer.native[..., -1] > 127).mean()))
-        found.append(len(task.facts["check"]["regions"]))
+        bounds = [region["bounds"] for region in task.facts["check"]["regions"]]
+        areas.append(sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in bounds))
     assert shares[0] > shares[1] >= shares[2]
-    assert found[0] >= 1
-    assert found[2] == 0
+    assert areas[0] > areas[1] >= areas[2]
 
 
 def test_beyond_the_selection_nothing_is_found() -> None:

@@ -40,6 +40,7 @@ def scenario_restore_takes_an_edited_scratch_mask():
     marked = whole(mask)
     hit = sum(marked[4 * (y * WIDTH + x) + 3] == 255 for y in range(HEIGHT) for x in SCRATCH)
     assert hit > 0.7 * HEIGHT * len(SCRATCH), hit
+    assert max(marked[0::4]) == 0, "red, not blue"
     assert whole(photo) == before
 
     red = b"\x00\x00\xff\xff"  # as a brush would paint it

@@ -17,7 +17,7 @@ from hosts import rootfs
 from hosts.krita import Krita
 
 STAGE = Path(__file__).with_name("krita_stage.py")
-NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours", "training")
+NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours", "training", "anomalies")
 SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in NOUNS]
 NAMES = [
     pytest.param(name, id=f"{noun}-{name}")

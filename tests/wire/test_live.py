@@ -175,3 +175,10 @@ def test_a_job_beside_it_is_not_disturbed(live):
     live.preview.stop()
     wait_for(lambda: live.pump() or live.others, 60)
     assert live.others[0].job == job
+
+
+def test_a_preview_is_neither_checked_nor_corrected(live):
+    live.preview.look(Request("enhance", [layer(WIDE)], {"check": "what no engine knows"}))
+    live.settle()
+    assert not live.preview.sentence
+    assert len(live.preview.after) == 1

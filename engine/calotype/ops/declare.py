@@ -21,7 +21,7 @@ class Runnable(Protocol):
 
 
 CHECK = params.Choice(
-    "check",
+    params.FINISH,
     "Check the result",
     "Look for what went wrong in the result, score it, and repair it where that makes it better.",
     "off",

@@ -41,7 +41,7 @@ class Finished:
         else:
             task.facts["check"] = check.told(result, picture, scores, regions)
             task.report(check.sentence(scores, regions))
-        if source is not None and regions:
+        if source is not None and regions and result.shape.place.kind == "layer":
             check.show(task, seen, rules.threshold, visible=False)
 
 

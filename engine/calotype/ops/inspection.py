@@ -286,9 +286,9 @@ def regions(found: Map, threshold: float, width: int, height: int) -> list[Regio
 
 
 def _closed(cells: Tensor) -> Tensor:
-    """Dilated and eroded by a cell."""
-    x = max_pool2d(cells[None, None].float(), 3, 1, 1)
-    return (-max_pool2d(-x, 3, 1, 1))[0, 0] > 0.5
+    """Dilated and eroded by a cell; nothing grows to the edge by it."""
+    x = max_pool2d(pad(cells[None, None].float(), (1, 1, 1, 1)), 3, 1, 1)
+    return (-max_pool2d(-x, 3, 1, 1))[0, 0, 1:-1, 1:-1] > 0.5
 
 
 def connected(cells: Tensor) -> list[Tensor]:
