@@ -60,9 +60,9 @@ def found(faulty: list[Case], clean: list[Case], data: Path) -> None:
         "Laplacian variance": (lambda case: laplacian_variance(case.picture), None),
         "blockiness": (lambda case: blockiness(case.picture), None),
         "PaDiM on our encoder": (lambda case: padim(case.picture), None),
-        "the gate": (found_by(anomaly.shipped(GATE, cpu)), 0.5),
-        "**quality network**": (found_by(anomaly.shipped(anomaly.CONTRACT, cpu)), 0.5),
-        "**with source and style where known**": (with_all, 0.5),
+        "the gate": (found_by(anomaly.shipped(GATE, cpu)), inspection.THRESHOLD),
+        "**quality network**": (found_by(anomaly.shipped(anomaly.CONTRACT, cpu)), inspection.THRESHOLD),
+        "**with source and style where known**": (with_all, inspection.THRESHOLD),
     }
     rows = []
     for name, (find, threshold) in methods.items():

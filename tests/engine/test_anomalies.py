@@ -166,7 +166,7 @@ def test_regions_are_what_touches_without_specks() -> None:
     wrong[1:4, 1:5] = 0.9
     wrong[2, 2] = 0.1  # a hole in it
     wrong[8:11, 9:13] = 0.8
-    wrong[6, 0] = 0.9  # a speck
+    wrong[6:8, 0] = 0.9  # a speck
     kinds = torch.zeros(len(LABELS), 12, 16)
     kinds[0, :6], kinds[5, 6:] = 1, 1
     found = inspection.regions(Map(wrong, torch.full((12, 16), 0.5), kinds), 0.5, 123, 90)

@@ -38,7 +38,7 @@ LAYER = "Anomalies"
 class Check:
     source: int | None = other_layer("Source layer", SOURCE)
     style: str = style("Style", STYLE, "Not known")
-    threshold: float = number("Threshold", THRESHOLD, 50, 1, 99)
+    threshold: float = number("Threshold", THRESHOLD, 55, 1, 99)
 
     def run(self, task: Task) -> None:
         picture = seen(task.layers[0])

@@ -36,7 +36,7 @@ class Correct:
     mask: int | None = other_layer(
         "Anomaly layer", "A layer that marks what to repair, instead of looking for it: Check's, painted on."
     )
-    threshold: float = number("Threshold", THRESHOLD, 50, 1, 99)
+    threshold: float = number("Threshold", THRESHOLD, 55, 1, 99)
     strictness: float = number("Strictness", "How much better a repair must be to be kept.", 10, 0, 90)
     rounds: int = number("Rounds", "How often it looks again after repairing.", 2, 1, 5, "", whole=True)
     repaint: bool = toggle("Paint again", "May paint a place again, where style and source are known.", True)

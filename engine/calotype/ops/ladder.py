@@ -124,7 +124,9 @@ def repaired(
     for turn in range(rules.rounds):
         found = after[0] if painted is None else _painted(after[0], painted)
         found = found if inside is None else found.within(inside)
-        regions = inspection.regions(found, rules.threshold, picture.shape[2], picture.shape[1])[:REGIONS_MAX]
+        least = inspection.CELLS_MIN if painted is None else 1
+        regions = inspection.regions(found, rules.threshold, picture.shape[2], picture.shape[1], least)
+        regions = regions[:REGIONS_MAX]
         done: list[Repair] = []
         refused = []
         for index, region in enumerate(regions):
