@@ -89,7 +89,10 @@ class Anomaly(Calibrated):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Logits: being wrong, severity, kinds. picture: (B, 3, H, W). Returns (B, 2 + K, H / 8, W / 8)."""
-        detail = picture - avg_pool2d(picture, 5, 1, 2, count_include_pad=False)
+        smooth = picture
+        for size, rim in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # a third of the time of 5 x 5 at once
+            smooth = avg_pool2d(smooth, size, 1, rim, count_include_pad=False)
+        detail = picture - smooth
         seen = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, DETAIL * detail], dim=1), 2)
         own = self.middle(torch.relu(self.fine(torch.relu(self.stem(seen)))))  # B 96 H/8 W/8
         with torch.no_grad():
