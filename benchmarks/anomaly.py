@@ -76,7 +76,7 @@ def found(faulty: list[Case], clean: list[Case], data: Path) -> None:
             )
         told = torch.tensor([float(each.mean()) for each, _ in maps])
         severe = torch.tensor([case.severity for _, case in maps])
-        alarms = sum(_regions(each, threshold) > 0 for each, case in maps if not case.severity) / len(clean)
+        alarms = sum(_regions(each, threshold) > 0 for each, _ in maps[len(faulty) :]) / len(clean)
         figures = [area, regions_f1(maps, threshold), spearman(told, severe)]
         rows.append([name, *(f"{figure:.3f}" for figure in figures), f"{alarms:.0%}"])
         if name.startswith("**quality"):
