@@ -22,13 +22,14 @@ from safetensors.torch import load_file
 from stage import header, photo, table, timed, verdict
 from torch import Tensor
 
+from calotype.image.metrics import auroc, spearman
 from calotype.models import anomaly
 from calotype.models import device as devices
 from calotype.models.anomaly import GATE, KINDS, Anomaly
-from calotype.ops import inspection, ladder
+from calotype.ops import inspection, ladder, regions
 from calotype.ops.ladder import Known, Rules
 from calotype.train import loop
-from calotype.train.anomaly import AnomalyRecipe, auroc, spearman
+from calotype.train.anomaly import AnomalyRecipe
 
 IOU = 0.3
 AUROC_GOAL, LEFT_OUT_GOAL, IMPROVED_GOAL, SECONDS_GOAL = 0.95, 0.88, 0.85, 0.25
@@ -60,9 +61,9 @@ def found(faulty: list[Case], clean: list[Case], data: Path) -> None:
         "Laplacian variance": (lambda case: laplacian_variance(case.picture), None),
         "blockiness": (lambda case: blockiness(case.picture), None),
         "PaDiM on our encoder": (lambda case: padim(case.picture), None),
-        "the gate": (found_by(anomaly.shipped(GATE, cpu)), inspection.THRESHOLD),
-        "**quality network**": (found_by(anomaly.shipped(anomaly.CONTRACT, cpu)), inspection.THRESHOLD),
-        "**with source and style where known**": (with_all, inspection.THRESHOLD),
+        "the gate": (found_by(anomaly.shipped(GATE, cpu)), regions.THRESHOLD),
+        "**quality network**": (found_by(anomaly.shipped(anomaly.CONTRACT, cpu)), regions.THRESHOLD),
+        "**with source and style where known**": (with_all, regions.THRESHOLD),
     }
     rows = []
     for name, (find, threshold) in methods.items():
@@ -98,7 +99,7 @@ def _regions(each: Tensor, threshold: float) -> int:
 
 
 def _parts(cells: Tensor) -> list[Tensor]:
-    return [part for part in inspection.connected(cells) if int(part.sum()) >= inspection.CELLS_MIN]
+    return [part for part in regions.connected(cells) if int(part.sum()) >= regions.CELLS_MIN]
 
 
 def regions_f1(maps: list[tuple[Tensor, Case]], threshold: float) -> float:

@@ -158,11 +158,12 @@ FINISH = "check"
 class OtherLayer(Parameter):
     """Another layer of the document: its place among the layers that are sent with the job, from 1.
 
-    any_size: it need not be as large as the picture.
+    any_size: it need not be as large as the picture. none: label of the choice of no layer.
     """
 
     kind: ClassVar[str] = "layer"
     any_size: bool = False
+    none: str = "Automatic"
 
     def _check(self, value: Any) -> Any:
         if type(value) is not int or not 1 <= value < 64:

@@ -220,7 +220,7 @@ def _other_layer(
     labels: Gtk.SizeGroup,
 ) -> Gtk.Widget:
     choice = Gtk.ComboBoxText(hexpand=True)
-    choice.append("", "Automatic")
+    choice.append("", parameter.none)
     layers = {str(layer.get_id()): layer for layer in _all_layers(image.get_layers())}
     for key, layer in layers.items():
         choice.append(key, layer.get_name())

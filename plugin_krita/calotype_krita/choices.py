@@ -86,10 +86,10 @@ class StyleField(ChoiceField):
 class LayerField(ChoiceField):
     """The document's layers as they are when the list is opened."""
 
-    def __init__(self, layers: Callable[[], list[Any]], optional: bool) -> None:
+    def __init__(self, layers: Callable[[], list[Any]], parameter: params.OtherLayer) -> None:
         """layers: (unique id, name) pairs."""
         super().__init__([])
-        self.layers, self.optional = layers, optional
+        self.layers, self.parameter = layers, parameter
         self.combo.showPopup = self._open
         self.refresh()
 
@@ -98,7 +98,7 @@ class LayerField(ChoiceField):
         chosen = self.value()
         blocker = QtCore.QSignalBlocker(self.combo)
         self.combo.clear()
-        for value, label in [(None, "Automatic")] * self.optional + self.layers():
+        for value, label in [(None, self.parameter.none)] * self.parameter.optional + self.layers():
             self.combo.addItem(label, value)
         self.set_value(chosen)
         del blocker

@@ -231,7 +231,7 @@ def _field(
     if isinstance(parameter, params.Toggle):
         return ToggleField()
     if isinstance(parameter, params.OtherLayer):
-        return LayerField(layers, parameter.optional)
+        return LayerField(layers, parameter)
     if isinstance(parameter, params.Palette):
         return PaletteField(parameter.optional)
     if isinstance(parameter, params.Text):

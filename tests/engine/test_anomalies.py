@@ -11,7 +11,7 @@ from test_operations import CPU, task_of
 
 from calotype.image.codec import Canvas
 from calotype.models.anomaly import CONTRACT, GATE
-from calotype.ops import declare, finish, inspection, ladder
+from calotype.ops import declare, finish, inspection, ladder, regions
 from calotype.ops.inspection import LABELS, Map
 from calotype.ops.ladder import Known, Rules
 from calotype.ops.task import Task
@@ -119,6 +119,28 @@ def test_a_style_gets_a_score_and_its_own_painting_the_better_one() -> None:
     assert scores["scream"] > scores["seascape"]
 
 
+def test_what_is_so_all_over_a_painting_is_its_manner() -> None:
+    task = task_of(bytes_of(photo()))
+    run("stylize", task, style="starry-night", refine=20, check="check")
+    bounds = [region["bounds"] for region in task.facts["check"]["regions"]]
+    assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in bounds) < 0.2 * SIDE**2
+    assert task.facts["check"]["scores"]["realism"] > 60
+    wrong = torch.full((20, 20), 0.9)
+    wrong[:4, :4] = 0.999
+    left = inspection.beside_the_rest(wrong)
+    assert left[10, 10] == pytest.approx(inspection.USUAL, abs=1e-4)
+    assert left[0, 0] > 0.9
+    assert torch.allclose(inspection.beside_the_rest(0.1 * wrong), 0.1 * wrong, atol=1e-3)
+
+
+def test_a_restored_photo_is_not_held_against_its_damage() -> None:
+    worn = photo()
+    worn[:, 100:103] = 0.98
+    task = task_of(bytes_of(worn))
+    run("remove_scratches", task, where="found", sensitivity=80, check="check")
+    assert "content" not in {region["kind"] for region in task.facts["check"]["regions"]}
+
+
 def test_the_threshold_decides_what_is_a_region_and_what_the_layer_marks() -> None:
     shares, areas = [], []
     for threshold in (5, 50, 99):
@@ -169,7 +191,7 @@ def test_regions_are_what_touches_without_specks() -> None:
     wrong[6:8, 0] = 0.9  # a speck
     kinds = torch.zeros(len(LABELS), 12, 16)
     kinds[0, :6], kinds[5, 6:] = 1, 1
-    found = inspection.regions(Map(wrong, torch.full((12, 16), 0.5), kinds), 0.5, 123, 90)
+    found = regions.of(Map(wrong, torch.full((12, 16), 0.5), kinds), 0.5, 123, 90)
     assert [(region.kind, region.bounds) for region in found] == [
         ("noise", (8, 8, 40, 32)),
         ("seam", (72, 64, 104, 88)),

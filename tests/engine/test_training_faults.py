@@ -8,9 +8,10 @@ import torch
 from skimage import data as photos
 from skimage import transform
 
+from calotype.image.metrics import auroc, spearman
 from calotype.models.anomaly import KINDS, LOGIT_MAX, STEPS, Anomaly, Gate
-from calotype.train import anomaly, faults, planted
-from calotype.train.anomaly import auroc, isotonic, spearman
+from calotype.train import anomaly, failing, faults, planted
+from calotype.train.anomaly import isotonic
 from calotype.train.command import COURSES
 from trainees import photo_folder
 
@@ -30,6 +31,16 @@ def test_every_fault_can_be_seen_and_a_seed_repeats_it(kind: str, seed: int) -> 
     assert np.isfinite(one).all()
     assert np.array_equal(one, other)
     assert np.abs(one - base.picture).mean() > 0.002
+
+
+def test_a_refined_painting_is_made_wherever_it_is_asked_for() -> None:
+    photo = torch.from_numpy(crop().transpose(2, 0, 1).copy())
+    manner = failing.style(np.random.default_rng(0))
+    with torch.inference_mode():  # as where a training is judged
+        painting = failing.painted(photo, manner.row)
+        made = failing.refined(photo, painting, manner, 3)
+    assert made.shape == photo.shape
+    assert (made - painting).abs().mean() > 0.01
 
 
 def test_the_truth_is_where_the_picture_differs_and_nowhere_else() -> None:

@@ -84,6 +84,27 @@ def f1(found: Tensor, truth: Tensor, tolerance_px: int) -> float:
     return 2 * precision * recall / max(1e-9, precision + recall)
 
 
+def auroc(scores: Tensor, truths: Tensor) -> float:
+    """How often one that is wrong scores above one that is right; equal scores count half. truths: bool."""
+    ranks = _ranks(scores)
+    wrong = int(truths.sum())
+    right = len(truths) - wrong
+    if not wrong or not right:
+        return float("nan")
+    return (float(ranks[truths].sum(dtype=torch.float64)) - wrong * (wrong + 1) / 2) / (wrong * right)
+
+
+def spearman(a: Tensor, b: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([_ranks(a), _ranks(b)]))[0, 1])
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """From 1, equal values at the middle of their places; float64."""
+    ordered, place = torch.unique(values, return_inverse=True)
+    count = torch.bincount(place, minlength=len(ordered)).double()
+    return (count.cumsum(0) - (count - 1) / 2)[place]
+
+
 def _same_shape(a: Tensor, b: Tensor) -> None:
     if a.shape != b.shape:
         raise ValueError(f"shapes differ: {tuple(a.shape)} and {tuple(b.shape)}")

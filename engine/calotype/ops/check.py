@@ -1,5 +1,6 @@
 """Check: where a picture shows what a model got wrong, as a layer, and how good it is, as a score."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ from calotype.image.codec import Canvas, bands, reduced_size
 from calotype.image.enlarged import enlarged
 from calotype.models import dual, manner
 from calotype.models.manner import Manner
-from calotype.ops import inspection
+from calotype.ops import inspection, regions
 from calotype.ops.declare import number, operation, other_layer, style
-from calotype.ops.inspection import LABELS, Map, Region, Scores
+from calotype.ops.inspection import LABELS, Map, Scores
+from calotype.ops.regions import Region
 from calotype.ops.task import Task
 from calotype_wire.protocol import Place
 
@@ -36,7 +38,7 @@ LAYER = "Anomalies"
 )
 @dataclass(frozen=True)
 class Check:
-    source: int | None = other_layer("Source layer", SOURCE)
+    source: int | None = other_layer("Source layer", SOURCE, none="Not known")
     style: str = style("Style", STYLE, "Not known")
     threshold: float = number("Threshold", THRESHOLD, 55, 1, 99)
 
@@ -48,10 +50,10 @@ class Check:
         )
         if task.selection is not None:
             found = found.within(task.selection.mask(task.layers[0].box))
-        regions = inspection.regions(found, self.threshold / 100, picture.shape[2], picture.shape[1])
+        places = regions.of(found, self.threshold / 100, picture.shape[2], picture.shape[1])
         show(task, found, self.threshold / 100)
-        task.facts["check"] = told(task.layers[0], picture, scores, regions)
-        task.report(sentence(scores, regions))
+        task.facts["check"] = told(task.layers[0], picture, scores, places)
+        task.report(sentence(scores, places))
 
 
 def seen(canvas: Canvas) -> Tensor:
@@ -85,10 +87,10 @@ def show(task: Task, found: Map, threshold: float, visible: bool = True) -> None
         native[..., -1] = (255 * opacity).round().byte().numpy().astype(np.uint8)
 
 
-def told(layer: Canvas, picture: Tensor, scores: Scores, regions: list[Region]) -> dict[str, Any]:
+def told(layer: Canvas, picture: Tensor, scores: Scores, places: list[Region]) -> dict[str, Any]:
     """For programs: scores, and regions with their bounds in the layer's pixels."""
     scale = layer.box.width / picture.shape[2]
-    return {"scores": scores.facts(), "regions": [region_facts(region, scale) for region in regions[:100]]}
+    return {"scores": scores.facts(), "regions": [region_facts(region, scale) for region in places[:100]]}
 
 
 def region_facts(region: Region, scale: float) -> dict[str, Any]:
@@ -96,12 +98,10 @@ def region_facts(region: Region, scale: float) -> dict[str, Any]:
     return {"kind": region.kind, "severity": round(region.severity, 1), "bounds": bounds}
 
 
-def sentence(scores: Scores, regions: list[Region]) -> str:
-    if not regions:
+def sentence(scores: Scores, places: list[Region]) -> str:
+    if not places:
         return f"Checked: {scores.total:.0f} of 100. Nothing looks wrong."
-    kinds: dict[str, int] = {}
-    for region in regions:
-        kinds[LABELS[region.kind]] = kinds.get(LABELS[region.kind], 0) + 1
+    kinds = Counter(LABELS[region.kind] for region in places)
     named = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items())
-    places = "1 place looks" if len(regions) == 1 else f"{len(regions)} places look"
-    return f"Checked: {scores.total:.0f} of 100. {places} wrong: {named}."
+    where = "1 place looks" if len(places) == 1 else f"{len(places)} places look"
+    return f"Checked: {scores.total:.0f} of 100. {where} wrong: {named}."

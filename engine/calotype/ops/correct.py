@@ -31,7 +31,7 @@ class Correct:
     strength: float = number(
         "Strength", "How much of the repair is applied; 0 leaves the picture as it is.", 100
     )
-    source: int | None = other_layer("Source layer", SOURCE)
+    source: int | None = other_layer("Source layer", SOURCE, none="Not known")
     style: str = style("Style", STYLE, "Not known")
     mask: int | None = other_layer(
         "Anomaly layer", "A layer that marks what to repair, instead of looking for it: Check's, painted on."

@@ -128,9 +128,9 @@ def palette(label: str, help: str) -> Any:
     return _field(params.Palette("", label, help, None, True))
 
 
-def other_layer(label: str, help: str, any_size: bool = False) -> Any:
-    """An index into task.layers, or None."""
-    return _field(params.OtherLayer("", label, help, None, True, any_size))
+def other_layer(label: str, help: str, any_size: bool = False, none: str = "Automatic") -> Any:
+    """An index into task.layers, or None, which is labelled none."""
+    return _field(params.OtherLayer("", label, help, None, True, any_size, none))
 
 
 def _field(parameter: params.Parameter) -> Any:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.image.codec import Canvas, bands
-from calotype.ops import check, correct, declare, inspection
+from calotype.ops import check, correct, declare, regions
+from calotype.ops.colorize import Colorize
 from calotype.ops.ladder import Outcome, Rules
 from calotype.ops.stylize import Stylize
 from calotype.ops.task import Task
@@ -25,23 +26,22 @@ class Finished:
     def run(self, task: Task) -> None:
         self.operation.run(task)
         result = task.results[0]
-        source = task.layers[0] if result.box == task.layers[0].box else None
-        style = ""
-        if isinstance(self.operation, Stylize):
-            style = self.operation.sole_style
+        style = self.operation.sole_style if isinstance(self.operation, Stylize) else ""
+        # what else there is to work on is damaged: nothing of it is to be brought back
+        source = task.layers[0] if isinstance(self.operation, Stylize | Colorize) else None
         rules = Rules() if self.corrects else Rules(rounds=0)
         outcome = correct.found(task, result, source, style, rules)
         if outcome.repairs:
             _lay(task, result, outcome)
         seen, scores = outcome.after
         picture = outcome.picture
-        regions = inspection.regions(seen, rules.threshold, picture.shape[2], picture.shape[1])
+        places = regions.of(seen, rules.threshold, picture.shape[2], picture.shape[1])
         if self.corrects:
             correct.tell(task, result, outcome)
         else:
-            task.facts["check"] = check.told(result, picture, scores, regions)
-            task.report(check.sentence(scores, regions))
-        if source is not None and regions and result.shape.place.kind == "layer":
+            task.facts["check"] = check.told(result, picture, scores, places)
+            task.report(check.sentence(scores, places))
+        if result.box == task.layers[0].box and places and result.shape.place.kind == "layer":
             check.show(task, seen, rules.threshold, visible=False)
 
 

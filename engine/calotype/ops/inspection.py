@@ -7,12 +7,12 @@ after the means and contrasts are taken out), here of features (Huang, Belongie 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
+from torch.nn.functional import avg_pool2d, interpolate, pad
 
 from calotype.image import tiles
 from calotype.image.colour import LUMA
@@ -24,10 +24,6 @@ from calotype.models.manner import Manner
 
 SIDE_PX = 1024
 """Of what a network sees at once, without the halo."""
-
-THRESHOLD = 0.55
-CELLS_MIN = 6
-"""A region of fewer is chance. Of held-out photos and paintings 12 of 100 have a region in vain."""
 
 ODD = 1
 """Stage of the encoder, at half the sides, that style and content are compared at: a quarter of the sides."""
@@ -66,22 +62,6 @@ class Map:
     def badness(self) -> float:
         """0..1, of all: nothing wrong at 0."""
         return float((self.wrong * self.severity).mean())
-
-
-@dataclass(frozen=True)
-class Region:
-    """shares: of each of LABELS. severity: 0..100. cells: (h, w), bool, of the map. bounds: x0, y0, x1, y1,
-    of the picture that was looked at, in px.
-    """
-
-    shares: Mapping[str, float]
-    severity: float
-    cells: Tensor
-    bounds: tuple[int, int, int, int]
-
-    @property
-    def kind(self) -> str:
-        return max(self.shares, key=lambda kind: self.shares[kind])
 
 
 @dataclass(frozen=True)
@@ -162,6 +142,8 @@ def inspect(
 ) -> tuple[Map, Scores]:
     """All three signals. picture, source: (3, H, W), 0..1, of one size; source: what it was made from."""
     found = look(picture, device, tick=tick)
+    if manner is not None:
+        found = replace(found, wrong=beside_the_rest(found.wrong))
     seen_alone = found.wrong
     realism = 100 * (1 - math.sqrt(found.badness()))
     style = None
@@ -175,6 +157,19 @@ def inspect(
             found = _with(found, "style", odd(astray(seen, moments[1])))
         tick()
     return found, Scores(sharpness(picture, seen_alone), realism, style)
+
+
+USUAL = 0.2
+
+
+def beside_the_rest(wrong: Tensor) -> Tensor:
+    """Likelihoods, (h, w), 0..1, of a painting: what is so in half of all places is its manner and no fault.
+
+    Logits are lowered so that the median is USUAL at most.
+    """
+    logits = torch.logit(wrong, 1e-3)
+    usual = torch.logit(torch.tensor(USUAL))
+    return torch.sigmoid(logits - (logits.median() - usual).clamp_min(0))
 
 
 def _with(found: Map, kind: str, likely: Tensor) -> Map:
@@ -260,56 +255,6 @@ def _steps(luma: Tensor, cells: int) -> Tensor:
     """Mean step between neighbours in each cell of so many px, (h, w)."""
     across = luma.diff(dim=3).abs()[:, :, 1:] + luma.diff(dim=2).abs()[:, :, :, 1:]
     return avg_pool2d(across, 2 * cells)[0, 0]
-
-
-# ---- the regions
-
-
-def regions(
-    found: Map, threshold: float, width: int, height: int, cells_min: int = CELLS_MIN
-) -> list[Region]:
-    """Where the likelihood is above threshold, without specks and with small holes closed; the worst first.
-
-    width, height: of the picture.
-    """
-    wrong = _closed(found.wrong > threshold)
-    made = []
-    for cells in connected(wrong):
-        if int(cells.sum()) < cells_min:
-            continue
-        weight = (found.wrong * found.severity)[cells]
-        parts = (found.kinds[:, cells] * weight).sum(1) / weight.sum().clamp_min(1e-6)
-        shares = dict(zip(LABELS, parts.tolist(), strict=True))
-        y, x = torch.nonzero(cells, as_tuple=True)
-        x0, y0 = CELL_PX * int(x.min()), CELL_PX * int(y.min())
-        x1, y1 = min(width, CELL_PX * (int(x.max()) + 1)), min(height, CELL_PX * (int(y.max()) + 1))
-        made.append(Region(shares, 100 * float(found.severity[cells].mean()), cells, (x0, y0, x1, y1)))
-    return sorted(made, key=lambda region: -region.severity * float(region.cells.sum()))
-
-
-def _closed(cells: Tensor) -> Tensor:
-    """Dilated and eroded by a cell; nothing grows to the edge by it."""
-    x = max_pool2d(pad(cells[None, None].float(), (1, 1, 1, 1)), 3, 1, 1)
-    return (-max_pool2d(-x, 3, 1, 1))[0, 0, 1:-1, 1:-1] > 0.5
-
-
-def connected(cells: Tensor) -> list[Tensor]:
-    """The parts, (h, w), bool, of cells, (h, w), bool, that touch, by corners too."""
-    height, width = cells.shape
-    left = {(y, x) for y, x in torch.nonzero(cells).tolist()}
-    parts = []
-    while left:
-        front = [left.pop()]
-        part = torch.zeros(height, width, dtype=torch.bool)
-        while front:
-            y, x = front.pop()
-            part[y, x] = True
-            for near in ((y + a, x + b) for a in (-1, 0, 1) for b in (-1, 0, 1)):
-                if near in left:
-                    left.remove(near)
-                    front.append(near)
-        parts.append(part)
-    return parts
 
 
 assert tuple(LABELS)[: len(KINDS)] == KINDS

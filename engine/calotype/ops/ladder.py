@@ -17,8 +17,9 @@ from calotype.models import anomaly, restorer
 from calotype.models.anomaly import CELL_PX
 from calotype.models.device import Device
 from calotype.models.manner import Manner
-from calotype.ops import inspection
-from calotype.ops.inspection import Map, Region, Scores
+from calotype.ops import inspection, regions
+from calotype.ops.inspection import Map, Scores
+from calotype.ops.regions import Region
 
 STEPS = {
     "repaint": "painted again",
@@ -69,7 +70,7 @@ class Rules:
     gate, a repair must be. rounds: of looking and repairing. steps: of STEPS, those that are tried.
     """
 
-    threshold: float = inspection.THRESHOLD
+    threshold: float = regions.THRESHOLD
     strictness: float = 0.1
     rounds: int = 2
     steps: tuple[str, ...] = tuple(STEPS)
@@ -124,13 +125,13 @@ def repaired(
     for turn in range(rules.rounds):
         found = after[0] if painted is None else _painted(after[0], painted)
         found = found if inside is None else found.within(inside)
-        least = inspection.CELLS_MIN if painted is None else 1
-        regions = inspection.regions(found, rules.threshold, picture.shape[2], picture.shape[1], least)
-        regions = regions[:REGIONS_MAX]
+        least = regions.CELLS_MIN if painted is None else 1
+        places = regions.of(found, rules.threshold, picture.shape[2], picture.shape[1], least)
+        places = places[:REGIONS_MAX]
         done: list[Repair] = []
         refused = []
-        for index, region in enumerate(regions):
-            tick((turn + index / len(regions)) / rules.rounds)
+        for index, region in enumerate(places):
+            tick((turn + index / len(places)) / rules.rounds)
             result = ladder.climb(made, region)
             if result is None:
                 refused.append(region)

@@ -20,6 +20,7 @@ from torch.nn.functional import (
 )
 from torch.utils.data import Dataset
 
+from calotype.image.metrics import auroc, spearman
 from calotype.models import device as devices
 from calotype.models.anomaly import CELL_PX, KINDS, LOGIT_MAX, STEPS, Anomaly, Calibrated, Gate
 from calotype.train import data, faults
@@ -257,24 +258,3 @@ def isotonic(logits: Tensor, truths: Tensor) -> Tensor:
             pools[-1] = [x + y for x, y in zip(pools[-1], last, strict=True)]
     curve = torch.cat([torch.full((int(steps),), a / b) for a, b, steps in pools])
     return torch.lerp(curve, torch.sigmoid(grid), 0.02)
-
-
-def auroc(scores: Tensor, truths: Tensor) -> float:
-    """How often one that is wrong scores above one that is right; equal scores count half. truths: bool."""
-    ranks = _ranks(scores)
-    wrong = int(truths.sum())
-    right = len(truths) - wrong
-    if not wrong or not right:
-        return float("nan")
-    return (float(ranks[truths].sum(dtype=torch.float64)) - wrong * (wrong + 1) / 2) / (wrong * right)
-
-
-def spearman(a: Tensor, b: Tensor) -> float:
-    return float(torch.corrcoef(torch.stack([_ranks(a), _ranks(b)]))[0, 1])
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """From 1, equal values at the middle of their places; float64."""
-    ordered, place = torch.unique(values, return_inverse=True)
-    count = torch.bincount(place, minlength=len(ordered)).double()
-    return (count.cumsum(0) - (count - 1) / 2)[place]

@@ -15,7 +15,7 @@ from calotype import stylebook
 from calotype.image import chroma as chromas
 from calotype.image import tiles
 from calotype.models import device as devices
-from calotype.models import dual, manner, restorer
+from calotype.models import dual, gatys, manner, restorer
 from calotype.models.manner import Manner
 from calotype.models.painter import Painter, framed
 
@@ -38,6 +38,15 @@ def painted(photo: Tensor, row: Tensor, painter: Painter | None = None) -> Tenso
     """As Stylize does without refining: nothing wrong, unless painter is."""
     brush = painter or _painter()
     return framed(lambda seen: brush(*chromas.split(seen), row)[0], photo[None])[0].clamp(0, 1)
+
+
+def refined(photo: Tensor, painting: Tensor, manner: Manner, steps: int) -> Tensor:
+    """As Stylize does: nothing wrong."""
+    with torch.inference_mode(False), torch.enable_grad():  # whoever asks
+        start, content = painting.clone()[None], photo.clone()[None]
+        moments = [(mean.clone(), around.clone()) for mean, around in manner.moments]
+        device = devices.named("cpu")
+        return gatys.optimised(start, content, [(moments, None)], steps, device, lambda *_: None)[0]
 
 
 def painted_in_tiles(photo: Tensor, row: Tensor, side_px: int, phase: tuple[int, int]) -> Tensor:

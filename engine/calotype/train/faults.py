@@ -25,6 +25,8 @@ from calotype.train import data, degradations, failing
 from calotype.train.degradations import Array
 
 SOFT = 0.25
+REFINED = 0.3
+"""Share of paintings."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ def _base(photo: Array, rng: Generator) -> Base:
         return Base(_array(made), photo, worn)
     manner = failing.style(rng)
     made = failing.painted(data.tensor(photo), manner.row)
+    if rng.random() < REFINED:
+        made = failing.refined(data.tensor(photo), made, manner, int(rng.integers(10, 41)))
     share = float(rng.choice((1.0, 1.0, rng.uniform(0.5, 1))))  # some at less than full strength
     return Base(photo + np.float32(share) * (_array(made) - photo), photo, photo, manner)
 
