@@ -32,7 +32,7 @@ def test_the_catalogue_names_each_operation_and_parameter(client: Client) -> Non
     client.ask_catalogue()
     catalogue = events_until(client, Catalogue)
     names = {operation.name: [p.name for p in operation.parameters] for operation in catalogue.operations}
-    assert names["denoise"] == ["strength", "noise", "jpeg", "blur", "fidelity", "model"]
+    assert names["denoise"] == ["strength", "noise", "jpeg", "blur", "fidelity", "model", "check"]
     assert {"restore", "remove_scratches", "enhance", "upscale"} <= set(names)
     assert "identity" in names
 

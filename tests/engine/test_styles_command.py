@@ -63,7 +63,11 @@ def test_a_style_is_trained_listed_used_moved_and_deleted(cells: Path, tmp_path:
     assert "agrees" in done("styles", "export", "Hand", tmp_path / "style.onnx").stdout
     for name in ("Hand", "Hand 2", "Third", "cells 2"):
         done("styles", "delete", name)
-    assert json.loads(done("styles", "list", "--json").stdout) == {"styles": [], "unfinished": []}
+    assert json.loads(done("styles", "list", "--json").stdout) == {
+        "styles": [],
+        "unfinished": [],
+        "damaged": {},
+    }
     assert "no style 'Hand'" in sentence("styles", "delete", "Hand")
 
 

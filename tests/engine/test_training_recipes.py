@@ -258,8 +258,9 @@ def test_detail_starts_from_the_shipped_restorer() -> None:
 
 @pytest.mark.parametrize("name", command.COURSES)
 def test_every_course_has_its_recipe_and_contract(name: str) -> None:
-    recipe, contract = command.COURSES[name].make(name, {})
-    assert recipe.name == contract.name == name
+    course = command.COURSES[name]
+    recipe, contract = course.make(name, {})
+    assert recipe.name == contract.name == (course.file or name)
     assert recipe.batch_size > 0
 
 
