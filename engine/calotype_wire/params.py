@@ -151,7 +151,9 @@ PICTURES = ("document", "layer", "layers")
 
 
 FINISH = "check"
-"""Name of the parameter that says how a run ends: whether its result is checked, or corrected too."""
+"""Name of the parameter that says how a run ends, whether its result is checked, or corrected too; and of
+the fact that tells what was found.
+"""
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 from gi.repository import Gimp
 
 from calotype_wire.client import Request, Result
-from calotype_wire.params import Operation, OtherLayer
+from calotype_wire.params import FINISH, Operation, OtherLayer
 
 PARASITE = "calotype"
 LINE_CHARS = 40
 """GIMP puts a message into the status bar where it has room for it, and into a box where it has not."""
 
 SCORES = ("scores", "before")
-"""Of a check, what is kept of it."""
+"""Of what tells how it was found to be, so much is kept."""
 
 ARROW = " \N{RIGHTWARDS ARROW} "
 
@@ -33,8 +33,9 @@ class Record:
         name = next((layer.name for layer in result.layers), operation.label)
         known = {"operation": operation.name, "result": name, "made": made}
         facts = dict(result.facts)
-        if isinstance(facts.get("check"), dict):  # places and repairs are many; the report sums them up
-            facts["check"] = {key: facts["check"][key] for key in SCORES if key in facts["check"]}
+        found = facts.get(FINISH)
+        if isinstance(found, dict):  # places and repairs are many; the report sums them up
+            facts[FINISH] = {key: found[key] for key in SCORES if key in found}
         return cls({**facts, **known, "parameters": _parameters(operation, request)})
 
     def attach(self, layer: Gimp.Layer) -> None:
@@ -64,10 +65,10 @@ class Record:
     @property
     def _figures(self) -> str:
         """Each score before and after, or as it is; empty where there is none."""
-        quality, check = (_inside(self.told, name) for name in ("quality", "check"))
+        quality, check = (_inside(self.told, name) for name in ("quality", FINISH))
         found = {
             "quality": [quality.get(when) for when in ("before", "after")],
-            "check": [_inside(check, when).get("total") for when in ("before", "scores") if when in check],
+            FINISH: [_inside(check, when).get("total") for when in ("before", "scores") if when in check],
         }
         figures = [
             f"{name} {ARROW.join(f'{score:.0f}' for score in scores)}"

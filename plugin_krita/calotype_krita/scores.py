@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from calotype_krita.qt import QtCore
+from calotype_wire import params
 
-KEY = "calotype/check"
+KEY = f"calotype/{params.FINISH}"
 """Of the annotation: JSON, by the layer's name the operation and the scores of its last check."""
 
 
@@ -22,7 +23,7 @@ def kept(document: Any) -> dict[str, Any]:
 
 def keep(document: Any, layer: str, operation: str, facts: Mapping[str, Any]) -> None:
     """Nothing is kept where nothing was checked."""
-    checked = facts.get("check")
+    checked = facts.get(params.FINISH)
     if not isinstance(checked, dict) or "scores" not in checked:
         return
     record = {**kept(document), layer: {"operation": operation, "scores": checked["scores"]}}

@@ -150,7 +150,7 @@ def test_sepia_is_kept_or_removed_as_the_user_wants() -> None:
     assert np.ptp(removed, axis=2).max() <= 1
 
 
-@pytest.mark.parametrize("operation", FILTERS, ids=lambda o: o.name)
+@pytest.mark.parametrize("operation", [o for o in FILTERS if o.name != "correct"], ids=lambda o: o.name)
 def test_only_what_is_selected_changes(operation: params.Operation) -> None:
     pixels = old_photo()
     mask = np.zeros((160, 160), np.uint8)

@@ -108,7 +108,7 @@ def test_what_is_wrong_is_learnt(network: torch.nn.Module, tmp_path: Path) -> No
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
 
 

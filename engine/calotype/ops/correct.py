@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import marked
+from calotype.image.tint import Tint, split, tint_of
 from calotype.ops import check, ladder
 from calotype.ops.check import SOURCE, STYLE, THRESHOLD
 from calotype.ops.colorize import BY_PIXEL
@@ -125,8 +126,10 @@ def _known(task: Task, picture: Tensor, source: Canvas | None, style: str) -> Kn
 
 
 def changer(outcome: Outcome, seen: Tensor, whole: Box, strength: float = 100) -> Step:
-    """The repairs as a step on the layer, which may be larger than what was looked at."""
+    """The repairs as a step on the layer, which may be larger than what was looked at. Grey stays grey."""
     difference = strength / 100 * (outcome.picture - seen)
+    if tint_of(seen) is Tint.GREY:
+        difference = split(difference)[0].expand(3, -1, -1)
 
     def change(picture: Tensor, box: Box) -> Tensor:
         if (whole.height, whole.width) == seen.shape[1:]:
