@@ -79,7 +79,8 @@ def trained(work: Path) -> None:
     done = {
         folder: source for folder, source in folders.items() if (folder / "standard-60.calostyle").exists()
     }
-    levels = ["instant-0", "standard-60", "best-600"]
+    levels = ["instant-0", "standard-60"]
+    levels += ["best-600"] if any((folder / "best-600.calostyle").exists() for folder in done) else []
     tiles = []
     for folder, source in done.items():
         shown = [_painted(rocket, folder / f"{level}.calostyle") for level in levels]
