@@ -139,6 +139,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     launch.stop()
 
 
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One home, and so one engine, for all tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield _home(tmp_path_factory.mktemp("home"), patch)
+        launch.stop()
+
+
 @pytest.fixture
 def session(home: Path) -> Iterator[Session]:
     """An editor's, that finds no engine yet."""

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,13 @@ from test_cli import calotype, done, sentence
 
 from calotype import batch, batch_report, ops
 from calotype.ops import declare
-from calotype_wire import launch
 from calotype_wire.errors import CalotypeError
-from conftest import _home, wait_for
+from conftest import wait_for
 
 ops.discover()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home, and so one engine, for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield _home(tmp_path_factory.mktemp("home"), patch)
-        launch.stop()
+pytestmark = pytest.mark.usefixtures("one_home")
 
 
 @pytest.fixture

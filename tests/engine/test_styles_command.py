@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,9 @@ from test_cli import done, sentence
 
 import styles
 from calotype.portfolio import shelf, stylefile
-from calotype_wire import launch
-from conftest import _home, wait_for
+from conftest import wait_for
 
-
-@pytest.fixture(scope="module", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One home, and so one engine, for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield _home(tmp_path_factory.mktemp("home"), patch)
-        launch.stop()
+pytestmark = pytest.mark.usefixtures("one_home")
 
 
 @pytest.fixture
