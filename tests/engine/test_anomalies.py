@@ -334,6 +334,16 @@ def test_a_result_is_checked_where_that_is_asked_for(name: str) -> None:
     assert any("of 100" in sentence for sentence in checked.facts["report"])
 
 
+def test_what_is_not_selected_is_not_found_in_a_result() -> None:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:, : SIDE // 2] = 255
+    task = task_of(bytes_of(spoilt()), mask=mask)
+    run("enhance", task, check="check")
+    bounds = [region["bounds"] for region in task.facts["check"]["regions"]]
+    assert bounds
+    assert all(x1 <= SIDE // 2 for _, _, x1, _ in bounds)
+
+
 def test_a_result_is_corrected_where_that_is_asked_for() -> None:
     task = task_of(bytes_of(spoilt()))
     made = run("enhance", task, check="correct")[0].native

@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,8 +47,8 @@ class Check:
         found, scores = inspection.inspect(
             picture, task.device, source, named(self.style, task), lambda: task.progress(0.7, "Looking")
         )
-        if task.selection is not None:
-            found = found.within(task.selection.mask(task.layers[0].box))
+        inside = selected(task, task.layers[0])
+        found = found if inside is None else found.within(inside)
         places = regions.of(found, self.threshold / 100, picture.shape[2], picture.shape[1])
         show(task, found, self.threshold / 100)
         task.facts["check"] = told(task.layers[0], picture, scores, places)
@@ -63,6 +62,12 @@ def seen(canvas: Canvas) -> Tensor:
     return (
         canvas.picture(box) if (height, width) == (box.height, box.width) else canvas.thumbnail(height, width)
     )
+
+
+def selected(task: Task, layer: Canvas) -> Tensor | None:
+    """(H, W), 0..1, of layer, which may be a result; None for all of it, as of one that was enlarged."""
+    whole = task.layers[0].box
+    return task.selection.mask(whole) if task.selection is not None and layer.box == whole else None
 
 
 def named(style: str, task: Task) -> Manner | None:
@@ -84,7 +89,7 @@ def show(task: Task, found: Map, threshold: float, visible: bool = True) -> None
         if target.colours == 3:
             native[..., 1] = (230 * (1 - severity)).byte().numpy()
             native[..., 2] = 0
-        native[..., -1] = (255 * opacity).round().byte().numpy().astype(np.uint8)
+        native[..., -1] = (255 * opacity).round().byte().numpy()
 
 
 def told(layer: Canvas, picture: Tensor, scores: Scores, places: list[Region]) -> dict[str, Any]:

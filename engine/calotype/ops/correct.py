@@ -96,7 +96,6 @@ def found(
     """What becomes of layer, which may be a result. painted: (H, W), bool, as layer."""
     picture = check.seen(layer)
     known = _known(task, picture, source, style)
-    inside = None if task.selection is None else task.selection.mask(task.layers[0].box)
     marks = None if painted is None else torch.from_numpy(painted)
     return ladder.repaired(
         picture,
@@ -104,7 +103,7 @@ def found(
         known,
         rules,
         marks,
-        inside,
+        check.selected(task, layer),
         lambda fraction: task.progress(0.9 * fraction, "Correcting"),
     )
 

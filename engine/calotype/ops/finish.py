@@ -5,7 +5,6 @@ from typing import Any
 
 from calotype.image.codec import Canvas, bands
 from calotype.ops import check, correct, declare, regions
-from calotype.ops.colorize import Colorize
 from calotype.ops.ladder import Outcome, Rules
 from calotype.ops.stylize import Stylize
 from calotype.ops.task import Task
@@ -26,14 +25,16 @@ class Finished:
     def run(self, task: Task) -> None:
         self.operation.run(task)
         result = task.results[0]
-        style = self.operation.sole_style if isinstance(self.operation, Stylize) else ""
-        # what else there is to work on is damaged: nothing of it is to be brought back
-        source = task.layers[0] if isinstance(self.operation, Stylize | Colorize) else None
+        style, source = "", None  # what is restored was damaged or grey: nothing of it is to be brought back
+        if isinstance(self.operation, Stylize):
+            style, source = self.operation.sole_style, task.layers[0]
         rules = Rules() if self.corrects else Rules(rounds=0)
         outcome = correct.found(task, result, source, style, rules)
         if outcome.repairs:
             _lay(task, result, outcome)
         seen, scores = outcome.after
+        inside = check.selected(task, result)
+        seen = seen if inside is None else seen.within(inside)
         picture = outcome.picture
         places = regions.of(seen, rules.threshold, picture.shape[2], picture.shape[1])
         if self.corrects:

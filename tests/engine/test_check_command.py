@@ -1,0 +1,60 @@
+"""calotype check and calotype correct, as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_anomalies import bytes_of, photo, spoilt
+from test_cli import done, sentence
+
+pytestmark = pytest.mark.usefixtures("one_home")
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """With a checkerboard and noise."""
+    path = tmp_path / "spoilt.png"
+    Image.fromarray(bytes_of(spoilt())).save(path)
+    return path
+
+
+def test_a_picture_is_checked_and_the_map_is_as_large_as_it(old: Path, tmp_path: Path) -> None:
+    heat = tmp_path / "heat.png"
+    told = json.loads(done("check", old, "--source", old, "--map", heat, "--json").stdout)
+    assert "output" not in told
+    assert 0 <= told["check"]["scores"]["total"] <= 100
+    assert isinstance(told["check"]["regions"], list)
+    with Image.open(old) as picture, Image.open(heat) as map:
+        assert map.mode == "L"
+        assert map.size == picture.size
+    assert "of 100" in done("check", old).stdout
+    assert "invalid choice" in sentence("check", old, "--style", "nobody")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_the_score_is_in_the_metadata_of_what_was_checked(old: Path, tmp_path: Path, suffix: str) -> None:
+    plain, checked = tmp_path / f"plain{suffix}", tmp_path / f"checked{suffix}"
+    told = json.loads(done("denoise", old, checked, "--check", "check", "--json").stdout)
+    done("denoise", old, plain)
+    score = f'"total": {told["check"]["scores"]["total"]}'
+    assert score in _remark(checked)
+    assert "total" not in _remark(plain)
+
+
+def _remark(path: Path) -> str:
+    with Image.open(path) as picture:
+        comment = picture.getexif().get_ifd(0x8769).get(0x9286, b"")
+        description = picture.tag_v2.get(270, "") if path.suffix == ".tif" else ""
+    return comment.decode("latin-1") + description
+
+
+def test_a_picture_is_corrected_and_says_by_how_much(old: Path, tmp_path: Path) -> None:
+    source, new = tmp_path / "source.png", tmp_path / "new.png"
+    Image.fromarray(bytes_of(photo())).save(source)
+    told = json.loads(done("correct", old, new, "--source", source, "--json").stdout)
+    assert told["check"]["repairs"]
+    assert told["check"]["scores"]["total"] > told["check"]["before"]["total"]
+    assert new.exists()
+    Image.new("RGB", (96, 96), (128, 128, 128)).save(source)
+    assert "Nothing looks wrong" in sentence("correct", source, new)
