@@ -33,6 +33,12 @@ def test_every_fault_can_be_seen_and_a_seed_repeats_it(kind: str, seed: int) -> 
     assert np.abs(one - base.picture).mean() > 0.002
 
 
+def test_some_pictures_show_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "PLAIN", 1.0)
+    steps = [np.diff(faults.base(crop(), np.random.default_rng(seed)).picture, axis=1) for seed in range(4)]
+    assert all(np.abs(each).max() < 2 / 128 for each in steps)
+
+
 def test_a_refined_painting_is_made_wherever_it_is_asked_for() -> None:
     photo = torch.from_numpy(crop().transpose(2, 0, 1).copy())
     manner = failing.style(np.random.default_rng(0))
@@ -87,7 +93,7 @@ def test_a_sample_is_the_same_each_time_and_another_for_another_seed(tmp_path: P
 
 
 def test_a_kind_that_is_left_out_is_in_no_sample(tmp_path: Path) -> None:
-    samples = anomaly.AnomalyRecipe("noise").samples(photo_folder(tmp_path), 0)
+    samples = anomaly.AnomalyRecipe(("noise",)).samples(photo_folder(tmp_path), 0)
     for index in range(12):
         assert not samples[index]["kinds"][0].any()
 

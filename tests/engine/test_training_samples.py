@@ -118,6 +118,13 @@ def test_blurs_neither_brighten_nor_shift(kernel: np.ndarray) -> None:
     assert degradations.convolve(dot, kernel).sum() == pytest.approx(3, abs=1e-4)
 
 
+@pytest.mark.parametrize("sigma", [0.7, 4.0])
+def test_smoothing_is_the_convolution_that_it_says(sigma: float) -> None:
+    picture = np.random.default_rng(0).random((40, 48, 3), np.float32)
+    wanted = degradations.convolve(picture, degradations.gaussian_kernel(sigma, sigma, 0.0))
+    assert np.abs(degradations.smoothed(picture, sigma) - wanted).max() < 1e-5
+
+
 def test_the_network_obeys_its_levels_and_keeps_the_size() -> None:
     torch.manual_seed(0)
     network = Restorer().eval()

@@ -89,11 +89,7 @@ class Anomaly(Calibrated):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Logits: being wrong, severity, kinds. picture: (B, 3, H, W). Returns (B, 2 + K, H / 8, W / 8)."""
-        smooth = picture
-        for size, rim in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # a third of the time of 5 x 5 at once
-            smooth = avg_pool2d(smooth, size, 1, rim, count_include_pad=False)
-        detail = picture - smooth
-        seen = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, DETAIL * detail], dim=1), 2)
+        seen = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, _detail(picture)], dim=1), 2)
         own = self.middle(torch.relu(self.fine(torch.relu(self.stem(seen)))))  # B 96 H/8 W/8
         with torch.no_grad():
             *_, near, far = encoder.shipped(picture.device)(avg_pool2d(picture, 2), 4)
@@ -103,11 +99,21 @@ class Anomaly(Calibrated):
 
 
 class Gate(Calibrated):
-    """0.45 M parameters on the shipped encoder's features: their means in each cell, and their spread."""
+    """0.5 M parameters on the shipped encoder's features, their means in each cell and their spread, and on
+    fine detail, without the tones and colours that it lies on.
+    """
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
         fine, second, third, fourth, _ = encoder.WIDTHS
+        self.own = nn.Sequential(
+            nn.Conv2d(12, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(32, 48, 2, stride=2),
+            blocks(48, 1),
+            nn.ReLU(),
+            nn.Conv2d(48, width, 2, stride=2),
+        )
         self.squeeze = nn.Conv2d(2 * fine + 2 * second + third + fourth, width, 1)
         self.body = blocks(width, 2)
         self.head = _head(width)
@@ -117,8 +123,9 @@ class Gate(Calibrated):
         with torch.no_grad():
             fine, second, third, fourth = encoder.shipped(picture.device)(picture, 4)
             seen = [*_mean_and_spread(fine, 8), *_mean_and_spread(second, 4), avg_pool2d(third, 2), fourth]
-        x = self.body(torch.relu(self.squeeze(torch.cat([each.to(fourth) for each in seen], dim=1))))
-        logits: Tensor = self.head(x)
+        own = self.own(pixel_unshuffle(_detail(picture), 2))
+        felt = self.squeeze(torch.cat([each.to(own) for each in seen], dim=1))
+        logits: Tensor = self.head(self.body(torch.relu(own + felt)))
         return logits
 
 
@@ -126,6 +133,13 @@ def _head(width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 2 + len(KINDS), 1)
     )
+
+
+def _detail(picture: Tensor) -> Tensor:
+    smooth = picture
+    for size, rim in (((5, 1), (2, 0)), ((1, 5), (0, 2))):  # a third of the time of 5 x 5 at once
+        smooth = avg_pool2d(smooth, size, 1, rim, count_include_pad=False)
+    return DETAIL * (picture - smooth)
 
 
 def _mean_and_spread(x: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -36,19 +36,21 @@ def of(found: Map, threshold: float, width: int, height: int, cells_min: int = C
 
     width, height: of the picture.
     """
-    wrong = _closed(found.wrong > threshold)
     made = []
-    for cells in connected(wrong):
-        if int(cells.sum()) < cells_min:
-            continue
+    for cells in parts(found.wrong > threshold, cells_min):
         weight = (found.wrong * found.severity)[cells]
-        parts = (found.kinds[:, cells] * weight).sum(1) / weight.sum().clamp_min(1e-6)
-        shares = dict(zip(LABELS, parts.tolist(), strict=True))
+        shared = (found.kinds[:, cells] * weight).sum(1) / weight.sum().clamp_min(1e-6)
+        shares = dict(zip(LABELS, shared.tolist(), strict=True))
         y, x = torch.nonzero(cells, as_tuple=True)
         x0, y0 = CELL_PX * int(x.min()), CELL_PX * int(y.min())
         x1, y1 = min(width, CELL_PX * (int(x.max()) + 1)), min(height, CELL_PX * (int(y.max()) + 1))
         made.append(Region(shares, 100 * float(found.severity[cells].mean()), cells, (x0, y0, x1, y1)))
     return sorted(made, key=lambda region: -region.severity * float(region.cells.sum()))
+
+
+def parts(cells: Tensor, cells_min: int = CELLS_MIN) -> list[Tensor]:
+    """Those of cells, (h, w), bool, that touch, small holes closed; without parts of fewer than cells_min."""
+    return [part for part in connected(_closed(cells)) if int(part.sum()) >= cells_min]
 
 
 def _closed(cells: Tensor) -> Tensor:

@@ -45,9 +45,9 @@ SETS = 1600
 
 @dataclass(frozen=True)
 class AnomalyRecipe:
-    """without: one of KINDS that is left out, to see how the network fares on what it never met."""
+    """without: those of KINDS that are left out, to see how the network fares on what it never met."""
 
-    without: str | None = None
+    without: tuple[str, ...] = ()
     name: str = "anomaly"
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -134,7 +134,7 @@ def _run(network: nn.Module, picture: Tensor) -> Tensor:
 
 
 class Faulty(Dataset[dict[str, Tensor]]):
-    def __init__(self, folder: Path, seed: int, without: str | None) -> None:
+    def __init__(self, folder: Path, seed: int, without: tuple[str, ...]) -> None:
         self.set = _sets(folder, seed)
         self.seed = seed
         self.without = without
@@ -167,11 +167,11 @@ class Set:
         """With this fault instead."""
         return Set(self.clean, [(kind, _bytes(picture))])
 
-    def laid(self, rng: Generator, clean: float, without: str | None = None) -> Planted:
+    def laid(self, rng: Generator, clean: float, without: tuple[str, ...] = ()) -> Planted:
         """One to all of the faults, in parts of the picture; or none, as often as clean says."""
         count = 0 if rng.random() < clean else int(rng.integers(1, len(self.faulty) + 1))
         chosen = [self.faulty[k] for k in rng.permutation(len(self.faulty))[:count]]
-        parts = [(kind, _float(picture)) for kind, picture in chosen if KINDS[kind] != without]
+        parts = [(kind, _float(picture)) for kind, picture in chosen if KINDS[kind] not in without]
         return planted(self.picture, parts, rng)
 
 
@@ -219,13 +219,13 @@ def cells(each: Planted) -> dict[str, Tensor]:
     }
 
 
-def trials(folder: Path, without: str | None = None) -> Iterator[tuple[Tensor, Planted]]:
+def trials(folder: Path, without: tuple[str, ...] = ()) -> Iterator[tuple[Tensor, Planted]]:
     """Pictures of the middle of held-out photos, (3, 128, 128), the same ones each time."""
     return iter(_trials(folder, without))
 
 
 @lru_cache(maxsize=2)
-def _trials(folder: Path, without: str | None) -> list[tuple[Tensor, Planted]]:
+def _trials(folder: Path, without: tuple[str, ...]) -> list[tuple[Tensor, Planted]]:
     paths = data.photos(folder, SIDE_PX)
     found = []
     for index in range(JUDGED):

@@ -84,6 +84,16 @@ def convolve(picture: Array, kernel: Array) -> Array:
     return np.ascontiguousarray(y[:, 0].numpy().transpose(1, 2, 0))
 
 
+def smoothed(picture: Array, sigma: float) -> Array:
+    """As convolve with gaussian_kernel(sigma, sigma, 0), in a fraction of its time."""
+    kernel = torch.from_numpy(gaussian_kernel(sigma, sigma, 0.0).sum(axis=0))
+    radius = len(kernel) // 2
+    x = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[:, None]  # 3 1 H W
+    x = pad(x, (radius,) * 4, mode="reflect")
+    y = conv2d(conv2d(x, kernel[None, None, :, None]), kernel[None, None, None])
+    return np.ascontiguousarray(y[:, 0].numpy().transpose(1, 2, 0))
+
+
 def gaussian_kernel(sigma_x: float, sigma_y: float, angle: float) -> Array:
     """Anisotropic Gaussian, sum 1. Sigmas in pixels, angle in radians."""
     radius = max(1, int(np.ceil(2.5 * max(sigma_x, sigma_y))))

@@ -25,6 +25,7 @@ from calotype.train import data, degradations, failing
 from calotype.train.degradations import Array
 
 SOFT = 0.25
+PLAIN = 0.04
 REFINED = 0.3
 """Share of paintings."""
 
@@ -50,12 +51,15 @@ Maker = Callable[[Base, Generator], Array]
 def base(photo: Array, rng: Generator) -> Base:
     """A photo, one that was worn and restored, or a painting: what our operations return when all is well.
 
-    Some are soft all over, as what was enlarged is: that is no fault of a part.
+    Some are soft all over, as what was enlarged is: that is no fault of a part. A few show nothing at all.
     """
+    height, width = photo.shape[:2]
+    if rng.random() < PLAIN:
+        photo = _plain(height, width, rng)
+        return Base(photo, photo)
     found = _base(photo, rng)
     if rng.random() >= SOFT:
         return found
-    height, width = photo.shape[:2]
     factor = rng.uniform(1.3, 3)
     small = degradations.resize(found.picture, round(height / factor), round(width / factor), "area")
     return replace(found, picture=degradations.resize(small, height, width, "bicubic"))
@@ -75,6 +79,14 @@ def _base(photo: Array, rng: Generator) -> Base:
         made = failing.refined(data.tensor(photo), made, manner, int(rng.integers(10, 41)))
     share = float(rng.choice((1.0, 1.0, rng.uniform(0.5, 1))))  # some at less than full strength
     return Base(photo + np.float32(share) * (_array(made) - photo), photo, photo, manner)
+
+
+def _plain(height: int, width: int, rng: Generator) -> Array:
+    """One colour, or one that turns into another."""
+    ends = rng.random((2, 1, 1, 3)).astype(np.float32)
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)[..., None]
+    slope = rng.uniform(0, 1, 2).astype(np.float32) * np.float32(rng.random() < 0.7)
+    return degradations.to_8_bit(ends[0] + (ends[1] - ends[0]) * (slope[0] * y + slope[1] * x) / 2)
 
 
 def _array(picture: Tensor) -> Array:
@@ -115,7 +127,7 @@ def _jpeg(base: Base, rng: Generator) -> Array:
 def _ringing(base: Base, rng: Generator) -> Array:
     if rng.random() < 0.5:
         sigma = rng.uniform(0.7, 3)
-        soft = degradations.convolve(base.picture, degradations.gaussian_kernel(sigma, sigma, 0.0))
+        soft = degradations.smoothed(base.picture, sigma)
         return base.picture + (base.picture - soft) * np.float32(rng.uniform(1.5, 6))
     spectrum = np.fft.rfft2(base.picture, axes=(0, 1))
     y = np.fft.fftfreq(base.picture.shape[0])[:, None]
@@ -201,7 +213,7 @@ def _blob(base: Base, rng: Generator) -> Array:
 
 def _banding(base: Base, rng: Generator) -> Array:
     steps = np.float32(rng.integers(2, 8))
-    soft = degradations.convolve(base.picture, degradations.gaussian_kernel(1.0, 1.0, 0.0))
+    soft = degradations.smoothed(base.picture, 1.0)
     return np.rint(soft * steps) / steps
 
 

@@ -55,13 +55,15 @@ def planted(clean: Array, faulty: list[tuple[int, Array]], rng: Generator) -> Pl
 
 
 def _jumps(difference: Array) -> Array:
-    return difference - degradations.convolve(difference, degradations.gaussian_kernel(4.0, 4.0, 0.0))
+    return difference - degradations.smoothed(difference, 4.0)
 
 
 def how_severe(difference: Array) -> Array:
     """(H, W), from the difference (H, W, 3) in the 9 x 9 px around each pixel: 0 where it cannot be seen."""
     square = torch.from_numpy(np.square(difference).mean(axis=2))[None, None]
-    around = avg_pool2d(square, 9, 1, 4, count_include_pad=False)[0, 0].sqrt().numpy()
+    for size, rim in (((9, 1), (4, 0)), ((1, 9), (0, 4))):
+        square = avg_pool2d(square, size, 1, rim, count_include_pad=False)
+    around = square[0, 0].sqrt().numpy()
     severity: Array = np.where(around > SEEN, 1 - np.exp(-around / SEVERE), 0).astype(np.float32)
     return severity
 
@@ -84,8 +86,5 @@ def patch(height: int, width: int, rng: Generator) -> Array:
         inside = np.cos(angle) * (x - centre_x) + np.sin(angle) * (y - centre_y) > 0
     share = inside.astype(np.float32)
     if rng.random() < 0.7:
-        sigma = rng.uniform(1, 5)
-        share = degradations.convolve(share[..., None], degradations.gaussian_kernel(sigma, sigma, 0.0))[
-            ..., 0
-        ]
+        share = degradations.smoothed(share[..., None], rng.uniform(1, 5))[..., 0]
     return share
