@@ -103,9 +103,10 @@ class Text(Parameter):
 
 @dataclass(frozen=True)
 class File(Text):
-    """A path on the user's machine; the operation opens it."""
+    """A path on the user's machine; the operation opens it. folder: it may be a folder of files."""
 
     kind: ClassVar[str] = "file"
+    folder: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The dialog of a filter: GIMP's own, with widgets for what GIMP has none for."""
 
+import os
 from collections.abc import Callable
 
 import form
@@ -209,7 +210,17 @@ def _file(
     labels.add_widget(chooser.get_label_widget())
     both = GObject.BindingFlags.BIDIRECTIONAL | GObject.BindingFlags.SYNC_CREATE
     config.bind_property(name, chooser, "file", both)
-    return chooser
+    if not parameter.folder:
+        return chooser
+    folder = Gtk.CheckButton(label="A _folder", use_underline=True)
+    actions = Gimp.FileChooserAction.OPEN, Gimp.FileChooserAction.SELECT_FOLDER
+    folder.connect("toggled", lambda _: chooser.set_action(actions[folder.get_active()]))
+    chosen = config.get_property(name)
+    folder.set_active(bool(chosen) and os.path.isdir(chosen.get_path() or ""))
+    box = Gtk.Box(spacing=6)
+    box.pack_start(chooser, True, True, 0)
+    box.pack_start(folder, False, False, 0)
+    return box
 
 
 def _other_layer(

@@ -82,19 +82,14 @@ class ToggleField(Field):
 
 
 class TextField(Field):
-    """browse: with a button that chooses a file. An empty optional text is None."""
+    """An empty optional text is None."""
 
-    def __init__(self, optional: bool, browse: bool) -> None:
+    def __init__(self, optional: bool) -> None:
         super().__init__()
         self.optional = optional
         self.line = QtWidgets.QLineEdit()
         self.line.editingFinished.connect(self.changed.emit)
         self.box.addWidget(self.line, 1)
-        if browse:
-            button = QtWidgets.QToolButton()
-            button.setText("…")
-            button.clicked.connect(self._browse)
-            self.box.addWidget(button)
 
     def value(self) -> Any:
         return self.line.text() or (None if self.optional else "")
@@ -102,8 +97,31 @@ class TextField(Field):
     def set_value(self, value: Any) -> None:
         self.line.setText(value or "")
 
-    def _browse(self) -> None:
-        path, _ = QtWidgets.QFileDialog.getOpenFileName(self, "Choose a file", self.line.text())
+
+class FileField(TextField):
+    """With buttons that choose a file and, where that may be, a folder."""
+
+    def __init__(self, optional: bool, folder: bool) -> None:
+        super().__init__(optional)
+        icons = QtWidgets.QStyle.StandardPixmap
+        self._button(icons.SP_FileIcon, "Choose a file", self._file)
+        if folder:
+            self._button(icons.SP_DirIcon, "Choose a folder", self._folder)
+
+    def _button(self, icon: Any, title: str, ask: Callable[[str], str]) -> None:
+        button = QtWidgets.QToolButton()
+        button.setIcon(self.style().standardIcon(icon))
+        button.setToolTip(title)
+        button.clicked.connect(lambda: self._choose(ask(title)))
+        self.box.addWidget(button)
+
+    def _file(self, title: str) -> str:
+        return QtWidgets.QFileDialog.getOpenFileName(self, title, self.line.text())[0]
+
+    def _folder(self, title: str) -> str:
+        return QtWidgets.QFileDialog.getExistingDirectory(self, title, self.line.text())
+
+    def _choose(self, path: str) -> None:
         if path:
             self.line.setText(path)
             self.changed.emit()
@@ -234,6 +252,8 @@ def _field(
         return LayerField(layers, parameter)
     if isinstance(parameter, params.Palette):
         return PaletteField(parameter.optional)
+    if isinstance(parameter, params.File):
+        return FileField(parameter.optional, parameter.folder)
     if isinstance(parameter, params.Text):
-        return TextField(parameter.optional, isinstance(parameter, params.File))
+        return TextField(parameter.optional)
     return None

@@ -20,9 +20,11 @@ from PyQt5.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QLineEdit,
     QSlider,
     QSpinBox,
+    QToolButton,
     QWidget,
 )
 

@@ -1,6 +1,7 @@
 """Styles trained and kept in Krita: the pane, what is learnt from, the manager; run inside Krita."""
 
 import time
+from unittest import mock
 
 from calotype_krita import studio as studios
 from calotype_krita.styles import StylesDialog, show_styles
@@ -185,6 +186,23 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     assert "No document is open" in studio().outcomes[""].sentences[0]
     assert not learning().job
     yield from closed(document)
+
+
+def scenario_more_pictures_are_a_file_or_a_folder_that_is_chosen():
+    document, photo = opened()
+    yield settled(document, photo)
+    field = docker_on(training_operation().name).form.fields["more"]
+    a_file, a_folder = field.findChildren(QToolButton)
+    assert field.value() is None
+    with mock.patch.object(QFileDialog, "getOpenFileName", return_value=("/pictures/one.png", "")):
+        a_file.click()
+    assert field.value() == "/pictures/one.png"
+    for answer in ("/pictures", ""):  # cancelled, the second time
+        with mock.patch.object(QFileDialog, "getExistingDirectory", return_value=answer):
+            a_folder.click()
+        assert field.value() == "/pictures"
+    docker_of(app.activeWindow()).form.grab().save(os.path.join(OUT, "krita-more-form.png"))
+    field.set_value(None)
 
 
 def scenario_pictures_in_another_colour_space_are_learnt_from_too():

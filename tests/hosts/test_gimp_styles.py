@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from calotype.portfolio import stylefile
 from calotype_wire import launch
 from hosts import rootfs
 from hosts.gimp import PROJECT, Gimp
@@ -83,8 +84,11 @@ def write(screen, text):
     screen.x("xdotool", "type", "--delay", "40", text)
 
 
-def train(screen, name):
-    """By the dialog, to the window with the curve. How long is typed once: the dialog remembers."""
+def train(screen, name, *, more=None):
+    """By the dialog, to the window with the curve. How long is typed once: the dialog remembers.
+
+    more: a folder that is chosen as well.
+    """
     screen.filter("Train Style")
     screen.window(TRAINING)
     time.sleep(0.5)
@@ -93,9 +97,20 @@ def train(screen, name):
     if not screen.timed:
         screen.key("Tab", "Tab", "Tab", "space", "shift+Tab")
         write(screen, f"{SECONDS}\t")
+    if more:
+        choose_folder(screen, more)
     screen.picture("training-dialog")
     screen.key("alt+o")
     screen.wait(lambda: unfinished(screen) == [name], 120)
+
+
+def choose_folder(screen, path):
+    screen.key("alt+f", "shift+Tab", "space")
+    time.sleep(1)
+    screen.key("Up", "Return")  # Other...
+    screen.window("^More pictures$")
+    write(screen, str(path))
+    screen.wait(lambda: returned(screen, "^More pictures$"))
 
 
 def learnt_a_little(screen, name):
@@ -259,6 +274,18 @@ def test_a_style_that_comes_while_a_dialog_is_open_can_be_chosen_there(gimp):
     gimp.key("ctrl+z")
     gimp.wait(lambda: tree(gimp) == ["photo.png"])
     assert not gimp.ask(f"{IMAGE}.is_dirty()")
+
+
+def test_more_pictures_may_be_a_folder(gimp):
+    more = gimp.gimp.work / "more of me"
+    more.mkdir()
+    for seed in range(3):
+        grainy(more / f"sheet {seed}.png")
+    train(gimp, "all of me", more=more)
+    gimp.wait(lambda: own(gimp) == ["all of me"], 180)
+    card = stylefile.parse((folder(gimp) / "all of me.calostyle").read_bytes()).card
+    assert sorted(card.sources)[-3:] == ["sheet 0", "sheet 1", "sheet 2"]
+    assert len(card.sources) == 4
 
 
 def test_closing_the_image_meanwhile_is_no_error(gimp):

@@ -48,7 +48,7 @@ class Colorize:
         "Palette", "Two to eight colours that the result should have."
     )
     reference: int | None = other_layer(
-        "Reference", "A picture whose colours the result should have.", any_size=True
+        "Reference", "A picture whose colours the result should have.", True, "None"
     )
     reference_file: str | None = file("Reference file", "The same, as a picture file.")
     keep_colours: bool = toggle("Keep colours", "Keep the colours that the photo has, and go by them.", False)

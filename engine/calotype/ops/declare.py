@@ -101,9 +101,9 @@ def text(label: str, help: str, default: str = "") -> Any:
     return _field(params.Text("", label, help, default))
 
 
-def file(label: str, help: str) -> Any:
-    """A path, or None."""
-    return _field(params.File("", label, help, None, True))
+def file(label: str, help: str, folder: bool = False) -> Any:
+    """A path, or None. folder: of a folder, too."""
+    return _field(params.File("", label, help, None, True, folder=folder))
 
 
 def style(label: str, help: str, none: str = "") -> Any:

@@ -53,7 +53,7 @@ class Stylize:
     )
     style: str = style("Style", "One of the catalogue, or one that you have trained.")
     style_layer: int | None = other_layer(
-        "Style layer", "A layer whose style is taken instead, whatever its size.", any_size=True
+        "Style layer", "A layer whose style is taken instead, whatever its size.", True, "None"
     )
     style_image: str | None = file("Style picture", "A picture file whose style is taken instead.")
     blend: str = text(

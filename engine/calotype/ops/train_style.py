@@ -71,10 +71,10 @@ class TrainStyle:
         "Time", "Seconds to train, instead of the level's own.", None, 1, 7200, "s"
     )
     exclude_layer: int | None = other_layer(
-        "Leave out", "A layer: nothing is learnt from what lies below its paint."
+        "Leave out", "A layer: nothing is learnt from what lies below its paint.", none="Nothing"
     )
     more: str | None = file(
-        "More pictures", "A picture file, or a folder of them, that the style is learnt from as well."
+        "More pictures", "A picture file, or a folder of them, that the style is learnt from as well.", True
     )
 
     def run(self, task: Task) -> None:
