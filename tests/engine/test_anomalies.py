@@ -10,11 +10,11 @@ from skimage import transform
 from test_operations import CPU, task_of
 
 from calotype.image.codec import Canvas
-from calotype.models.anomaly import CONTRACT, GATE
+from calotype.models.anomaly import CONTRACT, GATE, Calibrated
 from calotype.ops import declare, finish, inspection, ladder, regions
 from calotype.ops.inspection import LABELS, Map
 from calotype.ops.ladder import Known, Rules
-from calotype.ops.task import Task
+from calotype.ops.task import Cancelled, Task
 from calotype_wire import params
 from calotype_wire.errors import CalotypeError
 
@@ -286,6 +286,21 @@ def test_without_rounds_it_only_looks() -> None:
     found = ladder.repaired(tensor(spoilt()), CPU, Known(), Rules(rounds=0))
     assert not found.repairs
     assert torch.equal(found.picture, tensor(spoilt()))
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_it_can_be_stopped_whenever_a_network_has_run(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    judged = Calibrated.judged
+    monkeypatch.setattr(Calibrated, "judged", lambda *given: ran.append(1) or judged(*given))
+
+    def tick(fraction: float) -> None:
+        if len(ran) > after:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        ladder.repaired(tensor(spoilt()), CPU, Known(), Rules(), tick=tick)
+    assert len(ran) == after + 1
 
 
 def test_half_the_strength_is_half_of_the_repair() -> None:

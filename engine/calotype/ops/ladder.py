@@ -111,12 +111,17 @@ def repaired(
     """picture with what is wrong repaired: never worse to the gate than it was.
 
     painted: (H, W), bool, what the user says is wrong, instead of looking. inside: (H, W), 0..1, where
-    repairs may be. tick: told the progress, 0..1; may raise to stop.
+    repairs may be. tick: told the progress, 0..1, whenever a network has run; may raise to stop.
     """
-    ladder = _Ladder(device, known, rules)
+    reached = 0.0
+
+    def alive() -> None:
+        tick(reached)
+
+    ladder = _Ladder(device, known, rules, alive)
 
     def inspected(seen: Tensor) -> tuple[Map, Scores]:
-        return inspection.inspect(seen, device, known.source, known.manner)
+        return inspection.inspect(seen, device, known.source, known.manner, alive)
 
     before = after = inspected(picture)
     repairs: list[Repair] = []
@@ -131,7 +136,8 @@ def repaired(
         done: list[Repair] = []
         refused = []
         for index, region in enumerate(places):
-            tick((turn + index / len(places)) / rules.rounds)
+            reached = (turn + index / len(places)) / rules.rounds
+            alive()
             result = ladder.climb(made, region)
             if result is None:
                 refused.append(region)
@@ -144,7 +150,7 @@ def repaired(
         after = inspected(made)
         if painted is not None:
             break
-    if repairs and _gated(made, device) > _gated(picture, device):  # each was better in its own surroundings
+    if repairs and ladder.gated(made) > ladder.gated(picture):  # each was better in its own surroundings
         return Outcome(picture, before, before, [], [repair.region for repair in repairs] + refused)
     return Outcome(made, before, after, repairs, refused)
 
@@ -156,16 +162,19 @@ def _painted(found: Map, painted: Tensor) -> Map:
     return replace(found, wrong=(cells > 0.2).float(), severity=severity, kinds=found.kinds + SUITED_MIN)
 
 
-def _gated(picture: Tensor, device: Device) -> float:
-    return inspection.look(picture, device, anomaly.GATE).badness()
-
-
 class _Ladder:
-    def __init__(self, device: Device, known: Known, rules: Rules) -> None:
+    def __init__(self, device: Device, known: Known, rules: Rules, alive: Callable[[], None]) -> None:
         self.device = device
         self.known = known
         self.rules = rules
+        self.alive = alive
         self._again: Tensor | None = None
+
+    def gated(self, picture: Tensor) -> float:
+        return inspection.look(picture, self.device, anomaly.GATE, self.alive).badness()
+
+    def _proposed(self, picture: Tensor) -> float:
+        return inspection.look(picture, self.device, anomaly.CONTRACT, self.alive).badness()
 
     def climb(self, picture: Tensor, region: Region) -> tuple[Tensor, Repair] | None:
         """The picture with this region repaired by the step that looks best of those that the gate passes."""
@@ -179,13 +188,13 @@ class _Ladder:
         tried = []
         for step, made in self._steps(now, share, part, region):
             laid = torch.lerp(now, made.clamp(0, 1), share)
-            tried.append((inspection.look(laid, self.device).badness(), step, laid))
-        bad = inspection.look(now, self.device).badness()
-        before = _gated(now, self.device)
+            tried.append((self._proposed(laid), step, laid))
+        bad = self._proposed(now)
+        before = self.gated(now)
         for badness, step, laid in sorted(tried, key=lambda each: each[0]):
             if badness >= bad:
                 break
-            after = _gated(laid, self.device)
+            after = self.gated(laid)
             if after < before * (1 - self.rules.strictness):
                 whole = picture.clone()
                 whole[part] = laid
