@@ -7,10 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgpack
+import pytest
 
 from calotype_setup import editors
 from calotype_setup.gimp import Gimp as Profile
@@ -20,6 +22,19 @@ from hosts import rootfs
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 CONSOLE = ["gimp-console-3.0", "-i", "--batch-interpreter=python-fu-eval", "--quit"]
+
+
+@contextmanager
+def with_engine(work: Path) -> "Iterator[Gimp]":
+    """GIMP in a folder, and an engine of its own, which is stopped at the end."""
+    gimp = Gimp(work)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gimp.environment.items():
+            patch.setenv(name, value)
+        try:
+            yield gimp
+        finally:
+            launch.stop()
 
 
 class Gimp:
@@ -53,10 +68,11 @@ class Gimp:
         vendor = editors.vendored(Path(msgpack.__file__).parent, self.calotype)
         Profile("GIMP", "", self.home / ".config/GIMP/3.0").put(vendor)
 
-    def learn(self, operation: Path) -> None:
-        """Bring the engine up to date with one operation more, and have it tell its catalogue."""
-        launch.stop()
-        shutil.copy(operation, self.operations)
+    def learn(self, operation: Path | None = None) -> None:
+        """Have the engine tell its catalogue, with one operation more."""
+        if operation is not None:
+            launch.stop()
+            shutil.copy(operation, self.operations)
         rootfs.learn(self.calotype, self.operations)
 
     def run(

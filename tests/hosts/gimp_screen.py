@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,17 @@ exec dbus-run-session -- gimp-3.0 --no-splash --stack-trace-mode=never "$@" >gim
 SETTINGS = """(show-welcome-dialog no)
 (check-updates no)
 """
+
+
+@contextmanager
+def on_screen(gimp: Gimp, photo: Path) -> "Iterator[Screen]":
+    """GIMP with the photo, called photo.png, open in a window that fills the screen."""
+    screen = Screen(gimp, photo)
+    try:
+        screen.x("xdotool", "windowsize", screen.window("photo.*GIMP"), "1098", "730")
+        yield screen
+    finally:
+        screen.close()
 
 
 class Screen:

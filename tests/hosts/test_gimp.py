@@ -9,7 +9,7 @@ import pytest
 
 from calotype_wire import launch
 from hosts import rootfs
-from hosts.gimp import Gimp
+from hosts.gimp import with_engine
 
 pytestmark = [
     pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
@@ -24,12 +24,8 @@ def scenarios(file: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def gimp(tmp_path_factory):
-    made = Gimp(tmp_path_factory.mktemp("Zoë's GIMP"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in made.environment.items():
-            patch.setenv(name, value)
+    with with_engine(tmp_path_factory.mktemp("Zoë's GIMP")) as made:
         yield made
-        launch.stop()
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calotype_wire import launch
 from hosts import rootfs
-from hosts.gimp import HERE, PROJECT, Gimp
-from hosts.gimp_screen import Screen
+from hosts.gimp import HERE, PROJECT, with_engine
+from hosts.gimp_screen import on_screen
 from hosts.test_gimp import scenarios
 from hosts.test_gimp_screen import IMAGE, box, tree
 
@@ -22,13 +21,9 @@ SIDE = 384
 
 @pytest.fixture(scope="module")
 def gimp(tmp_path_factory):
-    made = Gimp(tmp_path_factory.mktemp("Zoë's anomalies"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in made.environment.items():
-            patch.setenv(name, value)
-        rootfs.learn(made.calotype, made.operations)
+    with with_engine(tmp_path_factory.mktemp("Zoë's anomalies")) as made:
+        made.learn()
         yield made
-        launch.stop()
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +38,8 @@ def test_anomalies(anomalies, scenario):
 
 @pytest.fixture(scope="module")
 def screen(gimp):
-    shown = Screen(gimp, spoilt(gimp.work / "photo.png"))
-    shown.x("xdotool", "windowsize", shown.window("photo.*GIMP"), "1098", "730")
-    yield shown
-    shown.close()
+    with on_screen(gimp, spoilt(gimp.work / "photo.png")) as shown:
+        yield shown
 
 
 def spoilt(path):

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from calotype_wire import launch
 from hosts import rootfs
-from hosts.gimp import HERE, PROJECT, Gimp
-from hosts.gimp_screen import Screen
+from hosts.gimp import HERE, PROJECT, with_engine
+from hosts.gimp_screen import on_screen
 
 pytestmark = [
     pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
@@ -23,16 +22,10 @@ DISPLAYS = "[Gimp.Display.get_by_id(i) for i in range(1, 9) if Gimp.Display.id_i
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
-    gimp = Gimp(tmp_path_factory.mktemp("Zoë's screen"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in gimp.environment.items():
-            patch.setenv(name, value)
+    with with_engine(tmp_path_factory.mktemp("Zoë's screen")) as gimp:
         gimp.learn(HERE / "gimp_echo.py")
-        shown = Screen(gimp, grainy(gimp.work / "photo.png"))
-        shown.x("xdotool", "windowsize", shown.window("photo.*GIMP"), "1098", "730")
-        yield shown
-        shown.close()
-        launch.stop()
+        with on_screen(gimp, grainy(gimp.work / "photo.png")) as shown:
+            yield shown
 
 
 def grainy(path):

@@ -9,10 +9,9 @@ import pytest
 from PIL import Image
 
 from calotype.portfolio import stylefile
-from calotype_wire import launch
 from hosts import rootfs
-from hosts.gimp import PROJECT, Gimp
-from hosts.gimp_screen import Screen
+from hosts.gimp import PROJECT, with_engine
+from hosts.gimp_screen import on_screen
 from hosts.test_gimp_screen import IMAGE, grainy, tree
 
 pytestmark = [
@@ -25,23 +24,18 @@ SECONDS = 12
 
 @pytest.fixture(scope="module")
 def screen(tmp_path_factory):
-    gimp = Gimp(tmp_path_factory.mktemp("Zoë's styles"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in gimp.environment.items():
-            patch.setenv(name, value)
-        rootfs.learn(gimp.calotype, gimp.operations)
-        shown = Screen(gimp, grainy(gimp.work / "photo.png"))
-        shown.x("xdotool", "windowsize", shown.window("photo.*GIMP"), "1098", "730")
-        shown.timed = False
-        yield shown
-        shown.close()
-        launch.stop()
+    work = tmp_path_factory.mktemp("Zoë's styles")
+    with with_engine(work) as gimp:
+        gimp.learn()
+        with on_screen(gimp, grainy(work / "photo.png")) as shown:
+            shown.timed = False
+            yield shown
 
 
 @pytest.fixture
 def gimp(screen):
     """No window open but GIMP's own, one layer, and no style of the user's."""
-    for title in ("GIMP Message", "^(Delete|Rename|Import)", STYLES, TRAINING):
+    for title in ("GIMP Message", "^(Delete|Rename|Import|Export|Discard)", STYLES, TRAINING):
         while screen.shows(title):
             activate(screen, title)
             screen.key("Escape")
@@ -256,6 +250,44 @@ def bring_in(screen, path):
     write(screen, f"~/{path.name}")
     screen.wait(lambda: returned(screen, "^Import a style$"))
     time.sleep(1)
+
+
+def test_a_style_is_searched_for_and_given_away(gimp):
+    learn(gimp, "first")
+    learn(gimp, "second")
+    open_styles(gimp)
+    write(gimp, "seco")  # the search has the keyboard
+    time.sleep(1)
+    gimp.picture("styles-found")
+    away = gimp.gimp.home / "away.calostyle"
+    gimp.key("alt+x")
+    gimp.window("^Export a style$")
+    write(gimp, str(away))
+    gimp.wait(lambda: returned(gimp, "^Export a style$"))
+    gimp.wait(away.exists)
+    assert away.read_bytes() == (folder(gimp) / "second.calostyle").read_bytes()
+    time.sleep(1)
+    gimp.picture("styles-exported")
+    assert own(gimp) == ["first", "second"]
+
+
+def test_what_is_unfinished_is_discarded_after_a_question(gimp):
+    train(gimp, "half")
+    gimp.wait(lambda: learnt_a_little(gimp, "half"), 120)
+    activate(gimp, TRAINING)
+    gimp.key("alt+p")
+    gimp.wait(lambda: not gimp.shows(TRAINING), 60)
+    open_styles(gimp)
+    gimp.key("alt+a")
+    gimp.window("^Discard$")
+    gimp.key("Escape")
+    assert unfinished(gimp) == ["half"]
+    gimp.key("alt+a")
+    gimp.window("^Discard$")
+    gimp.picture("styles-discard")
+    gimp.key("alt+d")
+    gimp.wait(lambda: unfinished(gimp) == [])
+    assert own(gimp) == []
 
 
 def test_a_style_that_comes_while_a_dialog_is_open_can_be_chosen_there(gimp):
