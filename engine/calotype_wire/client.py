@@ -1,7 +1,6 @@
 """An editor's side of the conversation with the engine. It never blocks the host's loop."""
 
 import itertools
-import mmap
 import os
 import select
 import time
@@ -14,6 +13,7 @@ from calotype_wire import params, protocol
 from calotype_wire.connection import Connection
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Header, Layer, LayerShape, PixelFormat
+from calotype_wire.transfer import Download, uploaded
 from calotype_wire.zmtp import Dealer
 
 PING_S = 0.5
@@ -123,7 +123,7 @@ class Client:
         )
         self._uploads: Dict[str, Iterator[List[protocol.Buffer]]] = {}
         self._waiting: Dict[str, List[Layer]] = {}  # submitted, not accepted yet
-        self._downloads: Dict[str, _Download] = {}
+        self._downloads: Dict[str, Download] = {}
         self._events: Deque[Event] = deque()
         self._jobs: Set[str] = set()
         self._styles: List[Dict[str, Any]] = []
@@ -278,7 +278,7 @@ class Client:
     def _take_job(self, kind: Any, header: Header, payload: List[protocol.Buffer]) -> None:
         job = header["job"]
         if kind == "accepted" and job in self._waiting:
-            self._uploads[job] = _chunks(job, self._waiting.pop(job))
+            self._uploads[job] = uploaded(job, self._waiting.pop(job))
         elif kind == "progress":
             left, curve = header.get("seconds_left"), tuple(header.get("curve", ()))
             self._events.append(Progress(job, header["fraction"], header["stage"], left, curve))
@@ -286,7 +286,7 @@ class Client:
             self._events += _previews(job, header, payload[0])
         elif kind == "result":
             shapes = [LayerShape.from_wire(layer) for layer in protocol.get(header, "layers", list)]
-            download = _Download(job, shapes, protocol.get(header, "facts", dict))
+            download = Download(job, shapes, protocol.get(header, "facts", dict))
             self._downloads[job] = download
             self._fetch(download)
         elif kind == "chunk" and job in self._downloads and payload:
@@ -296,7 +296,7 @@ class Client:
         elif kind == "error":
             self._end(Failed(job, header["code"], header["sentence"]))
 
-    def _fetch(self, download: "_Download") -> None:
+    def _fetch(self, download: Download) -> None:
         while download.outstanding < FETCHES_AHEAD:
             fetch = download.next_fetch()
             if fetch is None:
@@ -321,62 +321,6 @@ def _previews(job: str, header: Header, payload: protocol.Buffer) -> List[Event]
     if not width or len(payload) != 3 * width * height:
         return []
     return [Preview(job, Layer(width, height, PixelFormat("RGB"), bytes(payload)))]
-
-
-def _chunks(job: str, layers: List[Layer]) -> Iterator[List[protocol.Buffer]]:
-    for index, layer in enumerate(layers):
-        offset = 0
-        for blob in (memoryview(layer.pixels).cast("B"), memoryview(layer.profile)):
-            for start in range(0, len(blob), protocol.CHUNK_BYTES):
-                piece = blob[start : start + protocol.CHUNK_BYTES]
-                header = protocol.pack({"type": "chunk", "job": job, "layer": index, "offset": offset})
-                yield [header, piece]
-                offset += len(piece)
-
-
-class _Download:
-    """Pulled, never pushed: a slow reader costs the engine no memory."""
-
-    def __init__(self, job: str, shapes: List[LayerShape], facts: Dict[str, Any]) -> None:
-        self.job = job
-        self.facts = facts
-        self.outstanding = 0
-        self._shapes = shapes
-        # A bytearray would be filled with zeros at once, which takes a host's loop 0.2 s for 24 megapixels.
-        self._buffers = [memoryview(mmap.mmap(-1, shape.total_bytes)) for shape in shapes]
-        self._missing = sum(shape.total_bytes for shape in shapes)
-        self._plan = iter(
-            [(i, o) for i, s in enumerate(shapes) for o in range(0, s.total_bytes, protocol.CHUNK_BYTES)]
-        )
-
-    @property
-    def complete(self) -> bool:
-        return self._missing == 0
-
-    def next_fetch(self) -> Optional[Header]:
-        index, offset = next(self._plan, (None, 0))
-        if index is None:
-            return None
-        self.outstanding += 1
-        size = min(protocol.CHUNK_BYTES, self._shapes[index].total_bytes - offset)
-        return {"type": "fetch", "job": self.job, "layer": index, "offset": offset, "bytes": size}
-
-    def place(self, header: Header, size: int) -> memoryview:
-        """Raises CalotypeError BAD_REQUEST where a chunk would lie outside of its layer."""
-        buffer = self._buffers[protocol.get_count(header, "layer", len(self._buffers) - 1)]
-        offset = protocol.get_count(header, "offset", len(buffer) - size)
-        return memoryview(buffer)[offset : offset + size]
-
-    def put(self, header: Header, payload: protocol.Buffer) -> None:
-        """Note that a chunk has come, and copy it unless it was received in place."""
-        target = self.place(header, len(payload))
-        if not (isinstance(payload, memoryview) and payload.obj is target.obj):
-            target[:] = payload
-        self._missing -= len(payload)
-        self.outstanding -= 1
-
-    def layers(self) -> List[Layer]:
-        return [shape.with_bytes(buffer) for shape, buffer in zip(self._shapes, self._buffers)]  # noqa: B905 Python 3.8
 
 
 def connecting(
