@@ -30,12 +30,11 @@ STEPS = {
     "source": "taken from the source",
 }
 
-SUITED = {
-    "clean": ("noise", "jpeg", "ringing", "checkerboard", "banding"),
-    "tone": ("seam", "bleed", "blob"),
-    "fill": ("checkerboard", "bleed", "blob", "banding", "other"),
-}
-"""Kinds of which a region must have a share of SUITED_MIN for a step to be tried; the others suit all."""
+SUITED = {"tone": ("seam", "bleed", "blob"), "fill": ("blob",)}
+"""Kinds of which a region must have a share of SUITED_MIN for a step to be tried; the others suit all.
+
+What is filled is lost, and both networks like how smooth it is: only where nothing is left to lose.
+"""
 
 SUITED_MIN = 0.15
 
@@ -220,12 +219,20 @@ class _Ladder:
             elif step == "clean":
                 network = restorer.between(0.0, self.device)
                 yield step, network(now, torch.full((1, 3), restorer.BLIND))
+                yield step, median(now)
             elif step == "tone":
                 yield step, matched(now, share > 0)
             elif step == "fill" and int((share > 0.5).sum()) <= FILL_CELLS_MAX * CELL_PX**2:
                 yield step, fill.membrane(now, share > 0)
             elif step == "source" and source is not None and fits < FITTING:
                 yield step, source
+
+
+def median(picture: Tensor) -> Tensor:
+    """Of 3 x 3 px, for each channel: specks go that the restorer takes for detail."""
+    around = torch.nn.functional.pad(picture[None], (1, 1, 1, 1), mode="replicate")[0]
+    near = around.unfold(1, 3, 1).unfold(2, 3, 1)  # 3 H W 3 3
+    return near.flatten(3).median(dim=3).values
 
 
 SMOOTH_PX = 17
