@@ -59,16 +59,17 @@ def with_all(case: Case) -> Tensor:
 
 
 def thresholds(faulty: list[Case], clean: list[Case]) -> None:
-    """What regions.THRESHOLD and CELLS_MIN are chosen by."""
+    """What regions.THRESHOLD and EXTENT are chosen by."""
     found, alarms = ([(with_all(case), case) for case in cases] for cases in (faulty, clean))
     rows = []
-    for threshold in (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75):
-        row = [f"{threshold:.0%}" + (", chosen" if threshold == regions.THRESHOLD else "")]
-        for cells in (3, regions.CELLS_MIN, 12):
-            alarmed = sum(bool(regions.parts(each > threshold, cells)) for each, _ in alarms) / len(alarms)
-            row += [f"{regions_f1(found, threshold, cells):.2f}", f"{alarmed:.0%}"]
+    extents = (0.25, regions.EXTENT, 0.5, 1.0)
+    for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
+        row = [f"{threshold:.0%}"]
+        for extent in extents:
+            alarmed = share_with_alarm([each for each, _ in alarms], threshold, extent)
+            row += [f"{regions_f1(found, threshold, extent):.2f}", f"{alarmed:.0%}"]
         rows.append(row)
-    heads = [f"{cells} cells: {said}" for cells in (3, regions.CELLS_MIN, 12) for said in ("F1", "alarms")]
+    heads = [f"extent {extent:.1%}: {said}" for extent in extents for said in ("F1", "alarms")]
     print("What counts as a region, on photos held out of training: F1 where there are faults, and how many ")
     print("without have a region in vain.\n")
     print(table(["threshold", *heads], rows))
@@ -90,16 +91,17 @@ def found(faulty: list[Case], clean: list[Case], data: Path) -> None:
     for name, (find, threshold) in methods.items():
         maps = [(find(case), case) for case in [*faulty, *clean]]
         area = area_of(maps)
+        extent = regions.EXTENT if threshold else 1.0
         if threshold is None:  # the best for it, on these pictures
             values = torch.cat([each.flatten() for each, _ in maps])
             threshold = max(
                 (float(torch.quantile(values[::7], q)) for q in (0.5, 0.7, 0.8, 0.9, 0.95)),
-                key=lambda t: regions_f1(maps, t),
+                key=lambda t: regions_f1(maps, t, 1.0),
             )
         told = torch.tensor([float(each.mean()) for each, _ in maps])
         severe = torch.tensor([case.severity for _, case in maps])
-        alarms = sum(_regions(each, threshold) > 0 for each, _ in maps[len(faulty) :]) / len(clean)
-        figures = [area, regions_f1(maps, threshold), spearman(told, severe)]
+        alarms = share_with_alarm([each for each, _ in maps[len(faulty) :]], threshold, extent)
+        figures = [area, regions_f1(maps, threshold, extent), spearman(told, severe)]
         rows.append([name, *(f"{figure:.3f}" for figure in figures), f"{alarms:.0%}"])
         if name.startswith("**quality"):
             met = verdict(area >= AUROC_GOAL)
@@ -115,15 +117,15 @@ def area_of(maps: list[tuple[Tensor, Case]]) -> float:
     return auroc(values, torch.cat([case.wrong.flatten() for _, case in maps]))
 
 
-def _regions(each: Tensor, threshold: float) -> int:
-    return len(regions.parts(each > threshold))
+def share_with_alarm(maps: list[Tensor], threshold: float, extent: float) -> float:
+    return sum(bool(regions.parts(each, threshold, extent=extent)) for each in maps) / len(maps)
 
 
-def regions_f1(maps: list[tuple[Tensor, Case]], threshold: float, cells: int = regions.CELLS_MIN) -> float:
+def regions_f1(maps: list[tuple[Tensor, Case]], threshold: float, extent: float) -> float:
     """Of regions that are found, each matched with the true one that it overlaps most."""
     hits = made = wanted = 0
     for each, case in maps:
-        parts, truths = regions.parts(each > threshold, cells), regions.parts(case.wrong)
+        parts, truths = regions.parts(each, threshold, extent=extent), regions.parts(case.wrong.float(), 0.5)
         made, wanted = made + len(parts), wanted + len(truths)
         for truth in truths:
             best = max((float((truth & p).sum()) / float((truth | p).sum()) for p in parts), default=0.0)

@@ -119,18 +119,12 @@ def test_a_style_gets_a_score_and_its_own_painting_the_better_one() -> None:
     assert scores["scream"] > scores["seascape"]
 
 
-def test_what_is_so_all_over_a_painting_is_its_manner() -> None:
+def test_a_refined_painting_is_no_fault() -> None:
     task = task_of(bytes_of(photo()))
     run("stylize", task, style="starry-night", refine=20, check="check")
     bounds = [region["bounds"] for region in task.facts["check"]["regions"]]
     assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in bounds) < 0.2 * SIDE**2
     assert task.facts["check"]["scores"]["realism"] > 60
-    wrong = torch.full((20, 20), 0.9)
-    wrong[:4, :4] = 0.999
-    left = inspection.beside_the_rest(wrong)
-    assert left[10, 10] == pytest.approx(inspection.USUAL, abs=1e-4)
-    assert left[0, 0] > 0.9
-    assert torch.allclose(inspection.beside_the_rest(0.1 * wrong), 0.1 * wrong, atol=1e-3)
 
 
 def test_a_restored_photo_is_not_held_against_its_damage() -> None:

@@ -39,7 +39,7 @@ LAYER = "Anomalies"
 class Check:
     source: int | None = other_layer("Source layer", SOURCE, none="Not known")
     style: str = style("Style", STYLE, "Not known")
-    threshold: float = number("Threshold", THRESHOLD, 55, 1, 99)
+    threshold: float = number("Threshold", THRESHOLD, 100 * regions.THRESHOLD, 1, 99)
 
     def run(self, task: Task) -> None:
         picture = seen(task.layers[0])
@@ -50,7 +50,7 @@ class Check:
         inside = selected(task, task.layers[0])
         found = found if inside is None else found.within(inside)
         places = regions.of(found, self.threshold / 100, picture.shape[2], picture.shape[1])
-        show(task, found, self.threshold / 100)
+        show(task, found, places)
         task.facts["check"] = told(task.layers[0], picture, scores, places)
         task.report(sentence(scores, places))
 
@@ -74,11 +74,13 @@ def named(style: str, task: Task) -> Manner | None:
     return manner.named(style, dual.shipped(task.device)) if style else None
 
 
-def show(task: Task, found: Map, threshold: float, visible: bool = True) -> None:
-    """A layer with what is wrong in yellow to red; above threshold it is more opaque than half."""
-    p = found.wrong
-    above = 0.5 + (p - threshold) / (1 - threshold) / 2
-    alpha = torch.where(p < threshold, (p / threshold).square() / 2, above)  # hardly a tint where all is well
+def show(task: Task, found: Map, places: list[Region], visible: bool = True) -> None:
+    """A layer with what is wrong in yellow to red; in places it is more opaque than half."""
+    inside = torch.zeros_like(found.wrong, dtype=torch.bool)
+    for region in places:
+        inside |= region.cells
+    squares = found.wrong.square()  # hardly a tint where all is well
+    alpha = torch.where(inside, 0.55 + 0.45 * squares, 0.45 * squares)
     planes = torch.stack([alpha, found.severity])[None]
     target = task.overlay(LAYER, Place(visible=visible))
     width, height = target.box.width, target.box.height

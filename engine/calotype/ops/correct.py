@@ -11,7 +11,7 @@ from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import marked
 from calotype.image.tint import Tint, split, tint_of
-from calotype.ops import check, ladder
+from calotype.ops import check, ladder, regions
 from calotype.ops.check import SOURCE, STYLE, THRESHOLD
 from calotype.ops.colorize import BY_PIXEL
 from calotype.ops.declare import number, operation, other_layer, style, toggle
@@ -37,8 +37,8 @@ class Correct:
     mask: int | None = other_layer(
         "Anomaly layer", "A layer that marks what to repair, instead of looking for it: Check's, painted on."
     )
-    threshold: float = number("Threshold", THRESHOLD, 55, 1, 99)
-    strictness: float = number("Strictness", "How much better a repair must be to be kept.", 10, 0, 90)
+    threshold: float = number("Threshold", THRESHOLD, 100 * regions.THRESHOLD, 1, 99)
+    strictness: float = number("Strictness", "How much better a repair must be to be kept.", 20, 0, 90)
     rounds: int = number("Rounds", "How often it looks again after repairing.", 2, 1, 5, "", whole=True)
     repaint: bool = toggle("Paint again", "May paint a place again, where style and source are known.", True)
     weaken: bool = toggle("Weaken", "May mix in some of the source.", True)

@@ -43,7 +43,7 @@ class Finished:
             task.facts["check"] = check.told(result, picture, scores, places)
             task.report(check.sentence(scores, places))
         if result.box == task.layers[0].box and places and result.shape.place.kind == "layer":
-            check.show(task, seen, rules.threshold, visible=False)
+            check.show(task, seen, places, visible=False)
 
 
 def _lay(task: Task, result: Canvas, outcome: Outcome) -> None:

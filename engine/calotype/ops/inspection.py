@@ -142,8 +142,6 @@ def inspect(
 ) -> tuple[Map, Scores]:
     """All three signals. picture, source: (3, H, W), 0..1, of one size; source: what it was made from."""
     found = look(picture, device, tick=tick)
-    if manner is not None:
-        found = replace(found, wrong=beside_the_rest(found.wrong))
     seen_alone = found.wrong
     realism = 100 * (1 - math.sqrt(found.badness()))
     style = None
@@ -157,19 +155,6 @@ def inspect(
             found = _with(found, "style", odd(astray(seen, moments[1])))
         tick()
     return found, Scores(sharpness(picture, seen_alone), realism, style)
-
-
-USUAL = 0.2
-
-
-def beside_the_rest(wrong: Tensor) -> Tensor:
-    """Likelihoods, (h, w), 0..1, of a painting: what is so in half of all places is its manner and no fault.
-
-    Logits are lowered so that the median is USUAL at most.
-    """
-    logits = torch.logit(wrong, 1e-3)
-    usual = torch.logit(torch.tensor(USUAL))
-    return torch.sigmoid(logits - (logits.median() - usual).clamp_min(0))
 
 
 def _with(found: Map, kind: str, likely: Tensor) -> Map:
@@ -216,7 +201,7 @@ def _smooth(x: Tensor) -> Tensor:
     return avg_pool2d(x, 5, 1, 2, count_include_pad=False)[0, 0]
 
 
-RATIO = 6.0
+RATIO = 12.0
 """A place that is so many times as far off as half of all others is as likely wrong as not."""
 
 

@@ -70,7 +70,7 @@ class Rules:
     """
 
     threshold: float = regions.THRESHOLD
-    strictness: float = 0.1
+    strictness: float = 0.2
     rounds: int = 2
     steps: tuple[str, ...] = tuple(STEPS)
 
@@ -214,7 +214,7 @@ class _Ladder:
                 if self._again is None:
                     self._again = self.known.repaint()
                 yield step, self._again[part]
-            elif step == "weaken" and source is not None and fits < 2 * FITTING:
+            elif step == "weaken" and source is not None and fits < FITTING:
                 yield step, torch.lerp(now, source, 0.5)
             elif step == "clean":
                 network = restorer.between(0.0, self.device)

@@ -10,9 +10,15 @@ from torch.nn.functional import max_pool2d, pad
 from calotype.models.anomaly import CELL_PX
 from calotype.ops.inspection import LABELS, Map
 
-THRESHOLD = 0.55
+THRESHOLD = 0.8
+EXTENT = 0.375
+"""Of the threshold: a region, whose worst place passes all of it, reaches as far as this share is passed.
+
+Source: Canny 1986, hysteresis.
+"""
+
 CELLS_MIN = 6
-"""A region of fewer is chance. Of held-out photos and paintings 12 of 100 have a region in vain."""
+"""A region of fewer is chance."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,12 @@ class Region:
 
 
 def of(found: Map, threshold: float, width: int, height: int, cells_min: int = CELLS_MIN) -> list[Region]:
-    """Where the likelihood is above threshold, without specks and with small holes closed; the worst first.
+    """What is as likely wrong as threshold somewhere, with what is around it, by parts(); the worst first.
 
     width, height: of the picture.
     """
     made = []
-    for cells in parts(found.wrong > threshold, cells_min):
+    for cells in parts(found.wrong, threshold, cells_min):
         weight = (found.wrong * found.severity)[cells]
         shared = (found.kinds[:, cells] * weight).sum(1) / weight.sum().clamp_min(1e-6)
         shares = dict(zip(LABELS, shared.tolist(), strict=True))
@@ -48,9 +54,14 @@ def of(found: Map, threshold: float, width: int, height: int, cells_min: int = C
     return sorted(made, key=lambda region: -region.severity * float(region.cells.sum()))
 
 
-def parts(cells: Tensor, cells_min: int = CELLS_MIN) -> list[Tensor]:
-    """Those of cells, (h, w), bool, that touch, small holes closed; without parts of fewer than cells_min."""
-    return [part for part in connected(_closed(cells)) if int(part.sum()) >= cells_min]
+def parts(
+    wrong: Tensor, threshold: float, cells_min: int = CELLS_MIN, extent: float = EXTENT
+) -> list[Tensor]:
+    """Cells, (h, w), bool, that touch: of likelihoods wrong, (h, w), those above extent times threshold,
+    small holes closed; without parts that nowhere pass the threshold, and without those of fewer cells.
+    """
+    found = connected(_closed(wrong > extent * threshold))
+    return [part for part in found if int(part.sum()) >= cells_min and float(wrong[part].max()) > threshold]
 
 
 def _closed(cells: Tensor) -> Tensor:
