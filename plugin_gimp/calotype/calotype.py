@@ -4,6 +4,7 @@
 # ruff: noqa: E402 paths and versions must be set before imports
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ LAYERS = Sensitivity.DRAWABLE
 DOCUMENTS = Sensitivity.DRAWABLE | Sensitivity.DRAWABLES | Sensitivity.NO_DRAWABLES
 
 
+Action = Callable[[Gimp.RunMode], "filters.Outcome"]
+
+
 class Calotype(Gimp.PlugIn):
     """GIMP remembers what query tells until this file changes, but asks init at each start.
 
@@ -55,9 +59,11 @@ class Calotype(Gimp.PlugIn):
     def do_create_procedure(self, name: str) -> Gimp.Procedure:
         operation = self.operations.get(name.removeprefix(PREFIX))
         if name == STYLES:
-            return _styles_procedure(self, name)
-        if operation is None:
-            return self._set_up_procedure(name)
+            blurb = "Your styles and those of the catalogue: look after them."
+            return _other(self, name, "Styles...", blurb, lambda mode: filters.styles(mode))
+        if operation is None:  # also of a filter that the engine has lost since GIMP started
+            blurb, in_menu = "Starts the engine and says what is missing.", not self.operations
+            return _other(self, name, "Set up Calotype...", blurb, lambda mode: filters.set_up(mode), in_menu)
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, operation)
         procedure.set_image_types("*")
         procedure.set_sensitivity_mask(DOCUMENTS if operation.background else LAYERS)
@@ -67,23 +73,16 @@ class Calotype(Gimp.PlugIn):
         filters.add_arguments(procedure, operation)
         return procedure
 
-    def _set_up_procedure(self, name: str) -> Gimp.Procedure:
-        """Also in place of a filter that the engine has lost since GIMP started."""
-        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, set_up, None)
-        procedure.set_sensitivity_mask(Sensitivity.ALWAYS)
-        procedure.set_menu_label("Set up Calotype...")
-        blurb = "Starts the engine and says what is missing."
-        procedure.set_documentation(blurb, None, None)
-        _describe(procedure, in_menu=not self.operations)
-        return procedure
 
-
-def _styles_procedure(plugin: Calotype, name: str) -> Gimp.Procedure:
-    procedure = Gimp.ImageProcedure.new(plugin, name, Gimp.PDBProcType.PLUGIN, look_after_styles, None)
+def _other(
+    plugin: Calotype, name: str, label: str, blurb: str, action: Action, in_menu: bool = True
+) -> Gimp.Procedure:
+    """What is no filter and needs no image."""
+    procedure = Gimp.ImageProcedure.new(plugin, name, Gimp.PDBProcType.PLUGIN, run_other, action)
     procedure.set_sensitivity_mask(Sensitivity.ALWAYS)
-    procedure.set_menu_label("Styles...")
-    procedure.set_documentation("Your styles and those of the catalogue: look after them.", None, None)
-    _describe(procedure)
+    procedure.set_menu_label(label)
+    procedure.set_documentation(blurb, None, None)
+    _describe(procedure, in_menu)
     return procedure
 
 
@@ -111,30 +110,17 @@ def run(
     return _answer(procedure, outcome)
 
 
-def set_up(
+def run_other(
     procedure: Gimp.Procedure,
     run_mode: Gimp.RunMode,
     image: Gimp.Image | None,
     drawables: list[Gimp.Drawable],
     config: Gimp.ProcedureConfig,
-    data: None,
+    action: Action,
 ) -> Gimp.ValueArray:
     if DAMAGE:
         return _failed(procedure, Status.EXECUTION_ERROR, DAMAGE)
-    return _answer(procedure, filters.set_up(run_mode))
-
-
-def look_after_styles(
-    procedure: Gimp.Procedure,
-    run_mode: Gimp.RunMode,
-    image: Gimp.Image | None,
-    drawables: list[Gimp.Drawable],
-    config: Gimp.ProcedureConfig,
-    data: None,
-) -> Gimp.ValueArray:
-    if DAMAGE:
-        return _failed(procedure, Status.EXECUTION_ERROR, DAMAGE)
-    return _answer(procedure, filters.styles(run_mode))
+    return _answer(procedure, action(run_mode))
 
 
 def _answer(procedure: Gimp.Procedure, outcome: "filters.Outcome") -> Gimp.ValueArray:
