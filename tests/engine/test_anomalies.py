@@ -224,6 +224,13 @@ def test_noise_is_repaired_and_what_is_right_stays_bit_for_bit() -> None:
     assert np.array_equal(made.native[200:, :24], bytes_of(spoilt())[200:, :24])
 
 
+def test_a_grey_picture_stays_grey() -> None:
+    grey = bytes_of(np.repeat(spoilt().mean(axis=2, keepdims=True), 3, axis=2))
+    (made,) = run("correct", task_of(grey))
+    assert np.ptp(made.native[..., :3].astype(int), axis=2).max() <= 1
+    assert not np.array_equal(made.native[..., :3], grey)
+
+
 def test_with_its_source_the_picture_comes_back() -> None:
     alone, helped = task_of(bytes_of(spoilt())), task_of(bytes_of(spoilt()), opaque(photo()))
     clean = bytes_of(photo()).astype(float)
