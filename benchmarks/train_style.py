@@ -183,7 +183,7 @@ LONG = {
 
 def compared(benches: list[Bench], long: int) -> None:
     found: list[dict[str, Figures]] = []
-    for index, bench in enumerate(benches):
+    for bench in benches:
         known = {
             "photo": bench.figures("photo", bench.photo),
             "instant": bench.figures("instant", bench.instant),
@@ -191,13 +191,14 @@ def compared(benches: list[Bench], long: int) -> None:
             "scratch": bench.figures("scratch", bench.learnt(style.SCRATCH, MINUTE_S)),
             "gatys": bench.figures("gatys", bench.gatys),
         }
-        if index < long:
+        if bench.name in ABLATED[:long]:
             known["scratch-long"] = bench.figures("scratch-long", bench.learnt(style.SCRATCH, LONG_S))
             known["best"] = bench.figures("best", bench.learnt("best", LONG_S))
         found.append(known)
     _method_table(found, METHODS)
-    if long:
-        _method_table(found[:long], METHODS | LONG)
+    longer = [known for known in found if "best" in known]
+    if longer:
+        _method_table(longer, METHODS | LONG)
     rows = []
     for bench, known in zip(benches, found, strict=True):
         styles = [f"{known[m]['style']:.2f}" for m in ("photo", "instant", "standard", "scratch", "gatys")]
@@ -293,7 +294,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/train-style"), help="where results are kept")
     parser.add_argument("--limit", type=int, default=12, help="styles; otherwise all twelve")
     parser.add_argument("--photos", type=int, default=1, help="photos that each is judged on, its own ones")
-    parser.add_argument("--long", type=int, default=0, help="so many styles are learnt for ten minutes, too")
+    parser.add_argument("--long", type=int, default=0, help="so many of ABLATED for ten minutes, too")
     parser.add_argument(
         "--steps", type=int, help="take a minute for so many steps: on a machine that is busy"
     )

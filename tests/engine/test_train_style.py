@@ -218,7 +218,7 @@ class TestStopping:
         curve = json.loads((shelf.run_folder("Hand") / "curve.json").read_text())
         assert len(curve) == 3
         plan = shelf.run_folder("Hand") / "plan.json"
-        styles.hurry(plan, 9)
+        styles.hurry(plan, 15)
         seen: list[int] = []
         task = Task(
             [], None, False, styles.CPU, lambda *_: memoryview(b""), lambda f, s, c=(): seen.append(len(c))
