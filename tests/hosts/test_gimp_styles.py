@@ -107,6 +107,15 @@ def choose_folder(screen, path):
     screen.wait(lambda: returned(screen, "^More pictures$"))
 
 
+def train_a_little(screen, name, key):
+    """Until there is something that can go on; key: of the button that ends it."""
+    train(screen, name)
+    screen.wait(lambda: learnt_a_little(screen, name), 120)
+    activate(screen, TRAINING)
+    screen.key(key)
+    screen.wait(lambda: not screen.shows(TRAINING), 60)
+
+
 def learnt_a_little(screen, name):
     """Whether there is something that can go on."""
     return (folder(screen) / "unfinished" / name / "checkpoint.safetensors").exists()
@@ -165,11 +174,7 @@ def test_a_training_is_watched_paused_resumed_and_finished_while_gimp_goes_on(gi
 
 
 def test_cancel_leaves_nothing_unfinished(gimp):
-    train(gimp, "nobody")
-    gimp.wait(lambda: learnt_a_little(gimp, "nobody"), 120)
-    activate(gimp, TRAINING)
-    gimp.key("alt+c")
-    gimp.wait(lambda: not gimp.shows(TRAINING), 60)
+    train_a_little(gimp, "nobody", "alt+c")
     assert (unfinished(gimp), own(gimp)) == ([], [])
     assert tree(gimp) == ["photo.png"]
     assert not gimp.ask(f"{IMAGE}.is_dirty()")
@@ -272,11 +277,7 @@ def test_a_style_is_searched_for_and_given_away(gimp):
 
 
 def test_what_is_unfinished_is_discarded_after_a_question(gimp):
-    train(gimp, "half")
-    gimp.wait(lambda: learnt_a_little(gimp, "half"), 120)
-    activate(gimp, TRAINING)
-    gimp.key("alt+p")
-    gimp.wait(lambda: not gimp.shows(TRAINING), 60)
+    train_a_little(gimp, "half", "alt+p")
     open_styles(gimp)
     gimp.key("alt+a")
     gimp.window("^Discard$")

@@ -17,7 +17,17 @@ from hosts import rootfs
 from hosts.krita import Krita
 
 STAGE = Path(__file__).with_name("krita_stage.py")
-NOUNS = ("layers", "failures", "docker", "preview", "restoration", "colours", "training", "anomalies")
+NOUNS = (
+    "layers",
+    "failures",
+    "docker",
+    "preview",
+    "restoration",
+    "colours",
+    "training",
+    "styles",
+    "anomalies",
+)
 SCENARIOS = [Path(__file__).with_name(f"krita_{noun}.py") for noun in NOUNS]
 NAMES = [
     pytest.param(name, id=f"{noun}-{name}")
@@ -157,7 +167,7 @@ def test_krita_killed_mid_job_leaves_the_engine_free_within_a_second(studio, res
 def test_a_training_that_runs_when_krita_ends_is_offered_by_the_next_one(studio, results, tmp_path):
     scenario = tmp_path / "scenario.py"
     scenario.write_text(
-        "from krita_training import *\n"
+        "from krita_learning import *\n"
         "def scenario_ends():\n"
         "    document = photo_opened()\n"
         "    yield lambda: app.activeDocument() == document and document.activeNode() is not None\n"
@@ -172,7 +182,7 @@ def test_a_training_that_runs_when_krita_ends_is_offered_by_the_next_one(studio,
         "    yield from patiently(ended)\n"
         "    assert not told()[0] and 'Left behind' in told()[1], told()\n"
     )
-    for path in (STAGE, STAGE.with_name("krita_training.py")):
+    for path in (STAGE, STAGE.with_name("krita_learning.py")):
         shutil.copy(path, tmp_path)
     assert studio.run([scenario], "ends", timeout_s=600) == {"ends": ""}
     assert studio.run([scenario], "goes_on", timeout_s=600) == {"goes_on": ""}
