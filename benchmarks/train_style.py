@@ -183,6 +183,7 @@ LONG = {
 
 def compared(benches: list[Bench], long: int) -> None:
     found: list[dict[str, Figures]] = []
+    longer = sorted(benches, key=lambda bench: bench.name not in ABLATED)[:long]
     for bench in benches:
         known = {
             "photo": bench.figures("photo", bench.photo),
@@ -191,22 +192,22 @@ def compared(benches: list[Bench], long: int) -> None:
             "scratch": bench.figures("scratch", bench.learnt(style.SCRATCH, MINUTE_S)),
             "gatys": bench.figures("gatys", bench.gatys),
         }
-        if bench.name in ABLATED[:long]:
+        if bench in longer:
             known["scratch-long"] = bench.figures("scratch-long", bench.learnt(style.SCRATCH, LONG_S))
             known["best"] = bench.figures("best", bench.learnt("best", LONG_S))
         found.append(known)
     _method_table(found, METHODS)
-    longer = [known for known in found if "best" in known]
     if longer:
-        _method_table(longer, METHODS | LONG)
+        _method_table([known for known in found if "best" in known], METHODS | LONG)
+    learnt = {"instant": "instant", "standard": "standard", "scratch": "from scratch"}
+    if len(longer) == len(benches):
+        learnt |= {"best": "best", "scratch-long": "10 min from scratch"}
     rows = []
     for bench, known in zip(benches, found, strict=True):
-        styles = [f"{known[m]['style']:.2f}" for m in ("photo", "instant", "standard", "scratch", "gatys")]
-        rows.append(
-            [bench.name, *styles, *(f"{share(known, m):.1%}" for m in ("instant", "standard", "scratch"))]
-        )
-    heads = ["style loss", "photo", "instant", "standard", "from scratch", "Gatys"]
-    print(table([*heads, "instant's share", "standard's", "from scratch's"], rows))
+        styles = [f"{known[method]['style']:.2f}" for method in ("photo", *learnt, "gatys")]
+        rows.append([bench.name, *styles, *(f"{share(known, method):.1%}" for method in learnt)])
+    heads = ["style loss", "photo", *learnt.values(), "Gatys"]
+    print(table([*heads, *(f"share: {label}" for label in learnt.values())], rows))
     sums = {m: {"style": sum(known[m]["style"] for known in found)} for m in ("photo", "gatys", "standard")}
     print(f"Of all styles' losses together, standard takes {share(sums, 'standard'):.1%}.\n")
     shares = [share(known, "standard") for known in found]
@@ -294,7 +295,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/train-style"), help="where results are kept")
     parser.add_argument("--limit", type=int, default=12, help="styles; otherwise all twelve")
     parser.add_argument("--photos", type=int, default=1, help="photos that each is judged on, its own ones")
-    parser.add_argument("--long", type=int, default=0, help="so many of ABLATED for ten minutes, too")
+    parser.add_argument("--long", type=int, default=0, help="so many for ten minutes, too, ABLATED first")
     parser.add_argument(
         "--steps", type=int, help="take a minute for so many steps: on a machine that is busy"
     )
