@@ -29,7 +29,7 @@ def spoilt(side: int = SIDE) -> np.ndarray:
     """With a checkerboard, and with noise, each in a part of its own."""
     made = photo(side)
     part = made[32:96, 32:96]
-    board = (np.indices(part.shape[:2]).sum(0) % 4 < 2)[..., None]
+    board = ((np.indices(part.shape[:2]) // 2).sum(0) % 2 > 0)[..., None]
     made[32:96, 32:96] = part * np.where(board, 1.3, 0.7).astype(np.float32)
     part = made[128:192, 128:192]
     part += np.random.default_rng(0).normal(0, 0.2, part.shape).astype(np.float32)

@@ -35,7 +35,7 @@ def spoilt():
     for y in range(FAULT):
         for x in range(FAULT):
             board, noise = (4 * (SIDE * (top + y) + left + x) for left, top in (BOARD, NOISE))
-            factor = 1.3 if (x + y) % 4 < 2 else 0.7
+            factor = 1.3 if (x // 2 + y // 2) % 2 else 0.7
             for channel in range(3):
                 made[board + channel] = min(255, round(factor * made[board + channel]))
                 made[noise + channel] = max(0, min(255, round(made[noise + channel] + chance.gauss(0, 51))))
