@@ -8,9 +8,14 @@ from calotype_wire import launch
 from calotype_wire.client import Client, Failed, Progress, Request, Result
 from calotype_wire.errors import CalotypeError
 
+WANTED = ("CANCELLED", "PAUSED")
+"""Codes of errors that the user asked for, by Ctrl-C."""
+
 
 def answer(request: Request, quiet: bool) -> Result:
-    """With a progress bar unless quiet. Ctrl-C cancels the job."""
+    """With a progress bar unless quiet. Ctrl-C cancels the job. A picture that there is nothing to do to is
+    its own result: a file was asked for, and whatever comes after it in a chain wants a picture.
+    """
     from rich.progress import Progress as Bar
 
     client = launch.engine("calotype command", sys.executable)
@@ -20,26 +25,33 @@ def answer(request: Request, quiet: bool) -> Result:
             for event in client.run(request):
                 if isinstance(event, Progress):
                     bar.update(task, completed=event.fraction, description=event.stage)
+                elif isinstance(event, Failed) and event.code == "UNCHANGED":
+                    facts = {"unchanged": True, "report": [event.sentence], "seconds": 0.0}
+                    return Result(event.job or "", list(request.layers[:1]), facts)
                 elif isinstance(event, Failed):
                     raise CalotypeError(event.code, event.sentence)
                 elif isinstance(event, Result):
                     return event
         except KeyboardInterrupt:
-            _cancel_all(client)
-            raise
+            ended = _cancelled(client)
+            if ended is None:
+                raise
+            raise CalotypeError(ended.code, ended.sentence) from None
         finally:
             client.close()
     raise AssertionError("every job is answered")
 
 
-def _cancel_all(client: Client) -> None:
+def _cancelled(client: Client) -> Failed | None:
+    """How the job ended; None where nobody knows. What learns puts away first what it has learnt."""
     for job in client.jobs:
         client.cancel(job, pause=True)
-    for _ in range(40):
+    for _ in range(200):
         client.wait(0.05)
-        client.pump()
-        if not client.jobs:
-            return
+        for event in client.pump():
+            if isinstance(event, Failed):
+                return event
+    return None
 
 
 def remark(facts: dict[str, Any]) -> str:

@@ -70,6 +70,7 @@ def _batch(options: argparse.Namespace) -> None:
     journal = options.out / JOURNAL
     known = _known(journal)
     done: list[Done] = []
+    fresh = 0
     with journal.open("a", encoding="utf-8") as lines:
         for index, path in enumerate(pictures):
             name = path.relative_to(options.folder).as_posix()
@@ -77,7 +78,14 @@ def _batch(options: argparse.Namespace) -> None:
             found = known.get(name)
             if found is None or found.stamp != stamp or found.error or not (options.out / name).exists():
                 _say(options, f"{index + 1} of {len(pictures)}: {name}")
-                found = _one(path, options.out / name, Done(name, stamp), steps, options.json, files)
+                fresh += 1
+                try:
+                    found = _one(path, options.out / name, Done(name, stamp), steps, options.json, files)
+                except CalotypeError as stop:
+                    if stop.code != "CANCELLED":
+                        raise
+                    sentence = f"Stopped: {index} of {len(pictures)} are done. Type it again to go on."
+                    raise CalotypeError(stop.code, sentence) from None
                 lines.write(json.dumps(asdict(found)) + "\n")
                 lines.flush()
             done.append(found)
@@ -87,7 +95,9 @@ def _batch(options: argparse.Namespace) -> None:
                 print(f"  {found.error}", file=sys.stderr)
             batch_report.write(options.out, options.folder.name, done, len(pictures))
     failed = sum(bool(each.error) for each in done)
-    _say(options, f"{len(done) - failed} pictures are in {options.out}; the report is report.html there.")
+    before = "" if fresh else " Nothing was left to do."
+    made = len(done) - failed
+    _say(options, f"{made} pictures are in {options.out}; the report is report.html there.{before}")
     if failed:
         sentence = (
             f"{failed} of {len(done)} pictures failed: the report says why. Run it again to retry them."
@@ -149,7 +159,8 @@ def _pictures(folder: Path, out: Path) -> list[Path]:
     from calotype.train.data import SUFFIXES
 
     if not folder.is_dir():
-        raise CalotypeError("BAD_FILE", f"There is no folder {folder}. Name one with pictures in it.")
+        wrong = f"{folder} is no folder" if folder.exists() else f"There is no folder {folder}"
+        raise CalotypeError("BAD_FILE", f"{wrong}. Name one with pictures in it.")
     if out.resolve() == folder.resolve():
         sentence = "The new pictures would replace the old ones. Name another folder for them."
         raise CalotypeError("BAD_FILE", sentence)

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         if "--json" in (arguments or sys.argv):
             print(json.dumps({"error": failure.code, "sentence": failure.sentence}))
         print(failure.sentence, file=sys.stderr)
-        sys.exit(130 if failure.code == "CANCELLED" else 1)
+        sys.exit(130 if failure.code in asking.WANTED else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -125,6 +125,8 @@ def _add_parameter(command: argparse.ArgumentParser, parameter: params.Parameter
         command.add_argument(flag, dest=parameter.name, type=kind, metavar="N", help=help.replace("%", "%%"))
     elif isinstance(parameter, params.Toggle):
         command.add_argument(flag, dest=parameter.name, action=argparse.BooleanOptionalAction, help=help)
+    elif isinstance(parameter, params.Style):
+        command.add_argument(flag, dest=parameter.name, metavar="STYLE", help=help)
     elif isinstance(parameter, params.Choice):
         command.add_argument(
             flag, dest=parameter.name, choices=[c[0] for c in parameter.choices if c[0]], help=help
@@ -219,9 +221,11 @@ def _learn(options: argparse.Namespace) -> None:
     request = Request(options.operation.name, [*first, *others], given, selection, priority="batch")
     try:
         result = asking.answer(request, options.json)
-    except KeyboardInterrupt:
-        print("Paused: 'calotype styles list' says how to go on, or how to discard it.", file=sys.stderr)
-        raise
+    except CalotypeError as ended:
+        if ended.code != "PAUSED":
+            raise
+        sentence = "Paused: 'calotype styles list' says how to go on, or how to discard it."
+        raise CalotypeError(ended.code, sentence) from None
     if options.json:
         print(json.dumps(result.facts))
         return

@@ -230,6 +230,7 @@ class Jobs:
     def end(self, job: Job, failure: CalotypeError) -> None:
         """Answer a job that has no result."""
         if job.cancelled_at is not None:
+            job.paused = job.paused and failure.code != "CANCELLED"  # nothing was learnt yet
             failure = cancelled(job)
         log.info("job ended: %s %s", failure.code, failure.sentence)
         self._forget(job)
@@ -259,7 +260,7 @@ class Jobs:
             if job.state == "running" and late and hurry:
                 worker = self._pool.running(job.serial)
                 if worker is not None:
-                    self.fail(self._pool.remove(worker, cancelled()), cancelled())
+                    self.fail(self._pool.remove(worker, cancelled(job)), cancelled(job))
             elif job.state == "uploading" and now - job.touched_at > keep_s:
                 self.end(job, CalotypeError("TIMEOUT", "The picture did not arrive. Run the filter again."))
             elif job.state == "done" and now - job.touched_at > keep_s:

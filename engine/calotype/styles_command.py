@@ -87,7 +87,7 @@ def _duplicate(options: argparse.Namespace) -> None:
 
 
 def _delete(options: argparse.Namespace) -> None:
-    if options.name in [each["name"] for each in shelf.unfinished()]:
+    if shelf.is_unfinished(options.name):
         shelf.discard(options.name)
     else:
         shelf.delete(options.name)

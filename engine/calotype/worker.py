@@ -72,8 +72,8 @@ class Worker:
         serial = header["serial"]
         try:
             answer = self._result(serial, header)
-        except Cancelled:
-            answer = _failed(CalotypeError("CANCELLED", "Cancelled."))
+        except Cancelled as stop:
+            answer = _failed(CalotypeError("PAUSED" if stop.pause else "CANCELLED", ""))
         except CalotypeError as failure:
             answer = _failed(failure)
         except Exception as bug:  # the one broad except: a bug in an operation must not end the worker

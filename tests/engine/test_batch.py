@@ -66,7 +66,8 @@ def test_it_goes_on_where_it_was_and_does_anew_what_is_asked_anew(folder: Path, 
     done("batch", folder, out, "denoise")
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     said = done("batch", folder, out, "denoise").stdout
-    assert "1 of 2" not in said, "nothing is left to do"
+    assert "1 of 2" not in said
+    assert "Nothing was left to do" in said
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == times
     Image.fromarray(photos.coffee()[:96, :96]).save(folder / "new.png")
     said = done("batch", folder, out, "denoise").stdout
@@ -74,6 +75,16 @@ def test_it_goes_on_where_it_was_and_does_anew_what_is_asked_anew(folder: Path, 
     assert "a b.png" not in said
     assert "a b.png" in done("batch", folder, out, "denoise:strength=50").stdout
     assert len((out / batch.JOURNAL).read_text().splitlines()) == 6
+
+
+def test_a_picture_that_a_step_leaves_alone_goes_on_to_the_next(tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    Image.new("RGB", (96, 96), "grey").save(folder / "plain.png")
+    done("batch", folder, out, "remove-scratches", "correct")
+    with Image.open(out / "plain.png") as picture:
+        assert picture.getcolors() == [(96 * 96, (128, 128, 128))]
+    assert "Nothing looks wrong" in (out / "report.html").read_text("utf-8")
 
 
 def test_after_a_kill_the_rest_is_done(folder: Path, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ def test_a_picture_is_checked_and_the_map_is_as_large_as_it(old: Path, tmp_path:
         assert map.mode == "L"
         assert map.size == picture.size
     assert "of 100" in done("check", old).stdout
-    assert "invalid choice" in sentence("check", old, "--style", "nobody")
+    assert "There is no style 'nobody'" in sentence("check", old, "--style", "nobody")
+    assert "is a folder" in sentence("check", tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
@@ -56,4 +57,28 @@ def test_a_picture_is_corrected_and_says_by_how_much(old: Path, tmp_path: Path) 
     assert told["check"]["repairs"]
     assert told["check"]["scores"]["total"] > told["check"]["before"]["total"]
     assert new.exists()
-    assert "Nothing looks wrong" in sentence("correct", source, new)
+
+
+def test_a_picture_with_nothing_to_correct_is_its_own_result(tmp_path: Path) -> None:
+    plain, new = tmp_path / "plain.tif", tmp_path / "new.tif"
+    Image.new("RGB", (96, 96), "grey").save(plain, description="Grandma, Oslo 1931")
+    ended = done("correct", plain, new)
+    assert "Nothing looks wrong" in ended.stdout
+    with Image.open(plain) as before, Image.open(new) as after:
+        assert before.tobytes() == after.tobytes()
+        assert after.tag_v2[270] == "Grandma, Oslo 1931"
+
+
+def test_words_of_the_users_own_stay_in_the_metadata_and_old_scores_do_not(old: Path, tmp_path: Path) -> None:
+    own, checked, new = (tmp_path / f"{name}.jpg" for name in ("own", "checked", "new"))
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"ASCII\x00\x00\x00My comment"
+    with Image.open(old) as picture:
+        picture.save(own, exif=exif)
+    done("denoise", own, checked, "--check", "check")
+    assert "My comment" in _remark(checked)
+    assert "total" not in _remark(checked)
+    done("denoise", old, checked, "--check", "check")
+    assert "total" in _remark(checked)
+    done("denoise", checked, new)
+    assert "total" not in _remark(new), "it is another picture now"

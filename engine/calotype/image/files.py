@@ -20,7 +20,13 @@ for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTif
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
 _IN_COLOUR = {"u8": "srgb", "u16": "rgb16", "f32": "scrgb"}
-_KEPT = ("exif-", "icc-", "xmp-", "iptc-", "png-comment", "resolution-unit")
+_KEPT = ("exif-", "icc-", "xmp-", "iptc-", "png-comment", "resolution-unit", "image-description")
+_REMARKS = ("exif-ifd2-UserComment", "image-description")
+"""The second is of TIFF, which is written without EXIF."""
+
+REMARK = '{"calotype"'
+"""By which a remark of ours is known from the user's own words."""
+
 _UNKNOWN = ("lab", "labs", "labq", "lch", "cmc", "xyz", "yxy", "hsv")
 _WRITERS: dict[str, dict[str, Any]] = {
     ".png": {},
@@ -46,6 +52,8 @@ class Document:
 
 def read(path: Path) -> Document:
     """JPEG, PNG, TIFF or WebP, turned upright. Raises CalotypeError with code BAD_FILE or TOO_LARGE."""
+    if path.is_dir():
+        raise CalotypeError("BAD_FILE", f"{path} is a folder: 'calotype batch' works on all pictures in one.")
     if not path.is_file():
         raise CalotypeError("BAD_FILE", f"There is no file {path}.")
     try:
@@ -101,8 +109,8 @@ def check_target(path: Path) -> None:
 def write(path: Path, layer: Layer, like: Document, remark: str = "") -> None:
     """The layer as a file, with the metadata, resolution and colour profile of like. Old or new, never torn.
 
-    remark: for the metadata, as EXIF's user comment or TIFF's description; ASCII. Raises CalotypeError
-    BAD_FILE, NOT_WRITTEN.
+    remark: for the metadata, as EXIF's user comment or TIFF's description, unless the picture has words of
+    its own there; ASCII, beginning with REMARK. Raises CalotypeError BAD_FILE, NOT_WRITTEN.
     """
     check_target(path)
     bands = len(layer.format.channels)
@@ -117,10 +125,13 @@ def write(path: Path, layer: Layer, like: Document, remark: str = "") -> None:
         if key.startswith(_KEPT) and not (coloured and key == "icc-profile-data"):
             image.set_type(source.get_typeof(key), key, source.get(key))
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # read() has turned it upright
-    if remark:
-        image.set_type(pyvips.GValue.gstr_type, "exif-ifd2-UserComment", remark)
-        if "image-description" not in image.get_fields():  # of TIFF, which is written without EXIF
-            image.set_type(pyvips.GValue.gstr_type, "image-description", remark)
+    for key in _REMARKS:
+        known = key in image.get_fields()
+        ours = known and REMARK in str(image.get(key))
+        if remark and (ours or not known):
+            image.set_type(pyvips.GValue.gstr_type, key, remark)
+        elif ours:
+            image.remove(key)  # it is of the picture as it was
     _save(path, image)
 
 
@@ -223,4 +234,4 @@ def _reason(error: Exception) -> str:
     detail = lines[-1].strip() if lines else "unknown reason"
     if ("known" in detail and "format" in detail) or "operation is blocked" in detail:
         return "it is not a JPEG, PNG, TIFF or WebP picture."
-    return f"{detail[:160]}."
+    return f"it is damaged or cut off ({detail[:160]})."

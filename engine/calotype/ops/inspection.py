@@ -66,19 +66,26 @@ class Map:
 
 @dataclass(frozen=True)
 class Scores:
-    """0..100, higher is better. style: None where the style is not known."""
+    """0..100, higher is better. sharpness: None where there is no detail. style: None where the style is not
+    known.
+    """
 
-    sharpness: float
+    sharpness: float | None
     realism: float
     style: float | None
 
     @property
     def total(self) -> float:
-        """The geometric mean; realism weighs as much as the others together."""
-        parts = [(self.realism, 2.0), (self.sharpness, 1.0)]
-        parts += [] if self.style is None else [(self.style, 1.0)]
-        whole = sum(weight for _, weight in parts)
-        return math.exp(sum(w * math.log(max(score, 1e-3)) for score, w in parts) / whole)
+        """The geometric mean, to a tenth; realism weighs as much as the others together."""
+        parts = [(self.realism, 2.0), (self.sharpness, 1.0), (self.style, 1.0)]
+        known = [(score, weight) for score, weight in parts if score is not None]
+        whole = sum(weight for _, weight in known)
+        return round(math.exp(sum(w * math.log(max(score, 1e-3)) for score, w in known) / whole), 1)
+
+    def __str__(self) -> str:
+        named = {"sharpness": self.sharpness, "realism": self.realism, "style": self.style}
+        parts = (f"{name} {score:.0f}" for name, score in named.items() if score is not None)
+        return f"{self.total:.0f} of 100 ({', '.join(parts)})"
 
     def facts(self) -> dict[str, float | None]:
         named = {
@@ -214,12 +221,16 @@ def odd(away: Tensor) -> Tensor:
 # ---- the scores
 
 
+FAINT = 2 / 255
+"""Steps at 2 px below which there is no detail."""
+
 SHARP, SOFT = 0.7, 0.5
 """Steps at 1 px beside those at 2 px, where there is most detail: of a sharp photo, of a smooth curve."""
 
 
-def sharpness(picture: Tensor, wrong: Tensor) -> float:
-    """How fine the finest detail is, 0..100, where there is most of it and nothing wrong: noise is none.
+def sharpness(picture: Tensor, wrong: Tensor) -> float | None:
+    """How fine the finest detail is, 0..100, where there is most of it and nothing wrong: noise is none. None
+    where there is no detail.
 
     picture: (3, H, W), 0..1. wrong: (h, w), 0..1, on any grid.
     """
@@ -232,7 +243,9 @@ def sharpness(picture: Tensor, wrong: Tensor) -> float:
     right = 1 - interpolate(wrong[None, None], (height, width), mode="area")[0, 0]
     fine, coarse = right * fine, right * coarse
     most = coarse >= torch.quantile(coarse.flatten()[:: max(1, coarse.numel() // 100_000)], 0.8)
-    ratio = float(fine[most].sum() / coarse[most].sum().clamp_min(1e-6))
+    if float(coarse[most].mean()) < FAINT:
+        return None
+    ratio = float(fine[most].sum() / coarse[most].sum())
     return 100 * math.sqrt(min(1.0, max(0.0, (ratio - SOFT) / (SHARP - SOFT))))
 
 

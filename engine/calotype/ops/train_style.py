@@ -36,6 +36,8 @@ from calotype_wire.errors import CalotypeError
 PICTURE_PX = 512
 """Longer side of what is learnt from, as in Stylize."""
 
+SIDE_PX_MIN = 32
+
 PICTURES_MAX = 100
 SAMPLE_S = 3.0
 """Between two samples: each takes a tenth of a second."""
@@ -86,7 +88,7 @@ class TrainStyle:
             except Cancelled as stop:
                 if not stop.pause:
                     shelf.clear(name)
-                raise
+                raise Cancelled(stop.pause and shelf.is_unfinished(name)) from stop
 
     def _new_name(self, task: Task) -> str:
         """Raises CalotypeError BAD_PARAMETER."""
@@ -98,6 +100,11 @@ class TrainStyle:
         """What is to be learnt, now in its run's folder; what it has learnt there already stays."""
         network = dual.shipped(task.device)
         subjects = list(self._subjects(task))
+        if max((min(subject.share.shape) for subject in subjects), default=0) < SIDE_PX_MIN:
+            raise CalotypeError(
+                "BAD_FILE",
+                f"There is too little to learn from. Choose a picture of {SIDE_PX_MIN} px or more a side.",
+            )
         found = windows.chosen(subjects, encoder.shipped(torch.device("cpu")))
         lesson = style.Lesson.of(found, tuple(subject.name for subject in subjects), network)
         kept = shelf.run_folder(name)
@@ -143,7 +150,8 @@ class TrainStyle:
         weights, steps, spent_s = recipe.network().state_dict(), 0, 0.0
         if level != "instant":
             watch = _Watch(task, shelf.run_folder(name))
-            weights = _trained(recipe, watch, max(1.0, float(plan["seconds"]) - RESERVE_S))
+            seconds = self.seconds or float(plan["seconds"])
+            weights = _trained(recipe, watch, max(1.0, seconds - RESERVE_S))
             steps, spent_s = watch.steps, watch.elapsed_s
         task.progress(0.97, "Keeping the style")
         network, manner = dual.shipped(task.device), style.changed(lesson, weights, level)

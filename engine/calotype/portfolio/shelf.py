@@ -197,10 +197,12 @@ def import_file(path: Path, name: str = "") -> str:
 
 
 def export_file(name: str, path: Path) -> None:
-    """Raises CalotypeError NO_STYLE, BAD_STYLE, NOT_WRITTEN."""
+    """path: a file, or a folder. Raises CalotypeError NO_STYLE, BAD_STYLE, NOT_WRITTEN."""
     data = get(name).data
     if path.is_dir():
         path = path / f"{match(name)}{SUFFIX}"
+    if path.suffix.lower() != SUFFIX or not path.parent.is_dir():
+        raise CalotypeError("NOT_WRITTEN", f"Name a {SUFFIX} file in a folder that is there, not {path}.")
     try:
         atomic.write(path, data, 0o644)
     except OSError as error:
@@ -308,9 +310,13 @@ def unfinished() -> list[dict[str, Any]]:
     return found
 
 
+def is_unfinished(name: str) -> bool:
+    return name in [each["name"] for each in unfinished()]
+
+
 def discard(name: str) -> None:
     """What is unfinished of that name. Raises CalotypeError NO_STYLE."""
-    if name not in [each["name"] for each in unfinished()]:
+    if not is_unfinished(name):
         sentence = f"No training of '{names.plain(name, 40)}' is unfinished."
         raise CalotypeError("NO_STYLE", sentence)
     with training(name):
