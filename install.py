@@ -108,6 +108,7 @@ def install(options: argparse.Namespace) -> int:
     python = engine.install(options.force)
     with engine.alone(places.data_dir()):
         served = install_plugins(python, options.force)
+    print(f"The command for files: {Path(python).with_name('calotype')}")
     print("See what it does: python3 install.py demo")
     return 0 if served else 1
 

@@ -96,6 +96,15 @@ def test_a_soft_picture_is_less_sharp() -> None:
     assert figures[0] <= 100
 
 
+@pytest.mark.parametrize("side", [1, 300])
+def test_where_there_is_no_detail_sharpness_is_not_judged(side: int) -> None:
+    task = task_of(np.full((side, side, 3), 128, np.uint8))
+    run("check", task)
+    scores = task.facts["check"]["scores"]
+    assert scores["sharpness"] is None
+    assert scores["total"] == scores["realism"]
+
+
 def test_what_the_source_had_and_the_result_lost_is_found() -> None:
     source = photo()
     result = source.copy()

@@ -195,13 +195,13 @@ class TestLessons:
         assert np.abs(painted("Trained", grey, colourise=True) - painted("Trained", grey)).mean() > 0.5
 
 
-def stopping(pause: bool, after: int) -> Task:
-    """A task whose user stops it after so many reports."""
+def stopping(pause: bool, after: int, at: str = "Learning") -> Task:
+    """A task whose user stops it after so many reports of this stage."""
     task, count = task_of(CELLS), 0
 
     def progress(fraction: float, stage: str, curve: Any = ()) -> None:
         nonlocal count
-        count += stage == "Learning"
+        count += stage == at
         if count == after:
             raise Cancelled(pause)
 
@@ -238,6 +238,20 @@ class TestStopping:
         with pytest.raises(Cancelled):
             learn(stopping(True, 2), name="Hand", level="fine", seconds=30)
         assert len(json.loads(curve.read_text())) == 2
+
+    def test_a_pause_before_anything_is_learnt_is_a_cancel(self) -> None:
+        with pytest.raises(Cancelled) as stopped:
+            learn(stopping(True, 1, "Looking at the pictures"), name="Hand", level="standard")
+        assert not stopped.value.pause
+        with pytest.raises(Cancelled) as stopped:
+            learn(stopping(True, 1), name="Hand", level="standard")
+        assert stopped.value.pause
+
+    def test_the_time_may_be_another_when_it_goes_on(self) -> None:
+        with pytest.raises(Cancelled):
+            learn(stopping(True, 2), name="Hand", level="standard", seconds=600)
+        task = Task([], None, False, styles.CPU, lambda *_: memoryview(b""), lambda f, s, c=(): None)
+        assert learn(task, name="Hand", seconds=7) == "Hand"
 
     def test_a_cancel_leaves_nothing(self) -> None:
         with pytest.raises(Cancelled):
