@@ -3,25 +3,29 @@
     python benchmarks/anomaly.py --data DIR [--only PART] [--count N] [--steps N] [--work DIR]
 
 DIR holds testsets/kodak24 and testsets/cbsd68, photos-train and photos-val. Parts: threshold, on photos-val;
-found, repaired; left-out, which trains networks that never meet some kinds of faults, for so many steps; and
-times, on a quiet machine. Prints Markdown for docs/benchmarks.md.
+found, repaired; results, of our own filters on whole photos; left-out, which trains networks that never
+meet some kinds of faults, for so many steps; and times, on a quiet machine. Prints Markdown for
+docs/benchmarks.md.
 """
 
 import argparse
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import stage
 import torch
 from inspecting.peers import Padim, blockiness, laplacian_variance
 from inspecting.planting import Case, cases
-from restoring.pictures import Floats, of
+from restoring.pictures import Floats, eight_bits, of
 from restoring.pictures import read as opened
 from safetensors.torch import load_file
 from stage import header, photo, table, timed, verdict
 from torch import Tensor
 
+from calotype import stylebook
 from calotype.image.metrics import auroc, spearman
 from calotype.models import anomaly
 from calotype.models import device as devices
@@ -30,6 +34,7 @@ from calotype.ops import inspection, ladder, regions
 from calotype.ops.ladder import Known, Rules
 from calotype.train import loop
 from calotype.train.anomaly import AnomalyRecipe
+from calotype_wire.client import Client, Request
 
 IOU = 0.3
 FOLDS = tuple(zip(KINDS[:5], KINDS[5:], strict=True))
@@ -37,7 +42,7 @@ FOLDS = tuple(zip(KINDS[:5], KINDS[5:], strict=True))
 
 AUROC_GOAL, LEFT_OUT_GOAL, IMPROVED_GOAL, SECONDS_GOAL = 0.95, 0.88, 0.85, 0.25
 
-PARTS = ("threshold", "found", "repaired", "left-out", "times")
+PARTS = ("threshold", "found", "repaired", "results", "left-out", "times")
 
 Find = Callable[[Case], Tensor]
 """A map, (h, w), higher is worse."""
@@ -241,6 +246,44 @@ def by_kind(chosen: list[Case], results: list[tuple[float, float, float, float]]
     print(table(heads, rows))
 
 
+# ---- what our filters return
+
+FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Restore": ("restore", {}),
+    "Denoise": ("denoise", {}),
+    "Stylize, not refined": ("stylize", {"refine": 0}),
+    "Stylize": ("stylize", {}),
+}
+
+
+def results(photos: tuple[Floats, ...]) -> None:
+    """How often Check has an alarm at the end of a filter that was run as it is offered, on a good photo."""
+    styles = [each.name for each in stylebook.catalogue()]
+    client = stage.start()
+    rows = [_alarmed("the photo itself", [_checked(client, each, "check", {}) for each in photos])]
+    for label, (name, values) in FILTERS.items():
+        found = []
+        for index, picture in enumerate(photos):
+            style = {"style": styles[index % len(styles)]} if name == "stylize" else {}
+            found.append(_checked(client, picture, name, {"check": "check", **values, **style}))
+        rows.append(_alarmed(label, found))
+    print(f"Of {len(photos)} good photos in their own size, each painting in another style:\n")
+    print(table(["", "with an alarm", "realism", "total"], rows))
+
+
+def _checked(client: Client, picture: Floats, operation: str, values: dict[str, Any]) -> dict[str, Any]:
+    opaque = np.dstack([eight_bits(picture), np.full(picture.shape[:2], 255, np.uint8)])
+    result = stage.finish(client, Request(operation, [stage.layer(opaque)], values))
+    found: dict[str, Any] = result.facts["check"]
+    return found
+
+
+def _alarmed(label: str, found: list[dict[str, Any]]) -> list[str]:
+    share = sum(bool(each["regions"]) for each in found) / len(found)
+    means = (np.mean([each["scores"][key] for each in found]) for key in ("realism", "total"))
+    return [label, f"{share:.0%}", *(f"{mean:.0f}" for mean in means)]
+
+
 # ---- what it costs
 
 
@@ -285,6 +328,9 @@ def main() -> None:
         found(*planted, options.data)
     if "repaired" in parts:
         repaired(*planted)
+    if "results" in parts:
+        with stage.private_home():
+            results(photos[: options.count])
     if "left-out" in parts:
         left_out(photos, options.data, options.work, options.steps, 40)
     if "times" in parts:
