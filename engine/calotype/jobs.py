@@ -209,7 +209,8 @@ class Jobs:
         self._front.send(job.client, message)
 
     def _result(self, job: Job, header: Header) -> None:
-        if job.client not in self._front.clients or job.cancelled_at is not None:
+        late = job.cancelled_at is not None and not job.paused  # what learns has kept what it has learnt
+        if job.client not in self._front.clients or late:
             self.end(job, cancelled(job))
             return
         try:
