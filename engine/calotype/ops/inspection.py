@@ -28,6 +28,9 @@ SIDE_PX = 1024
 ODD = 1
 """Stage of the encoder, at half the sides, that style and content are compared at: a quarter of the sides."""
 
+HAZE = 0.3
+"""A likelihood that the regions of Check do not reach down to: there is some in every picture."""
+
 LABELS = {
     "noise": "noise",
     "blur": "smeared",
@@ -58,6 +61,10 @@ class Map:
         """Nothing is wrong where share, (H, W), 0..1, is below a half."""
         inside = interpolate(share[None, None].float(), self.wrong.shape, mode="area")[0, 0] > 0.5
         return replace(self, wrong=self.wrong * inside)
+
+    def surely(self) -> "Map":
+        """Without HAZE."""
+        return replace(self, wrong=((self.wrong - HAZE) / (1 - HAZE)).clamp_min(0))
 
     def badness(self) -> float:
         """0..1, of all: nothing wrong at 0."""
@@ -150,7 +157,7 @@ def inspect(
     """All three signals. picture, source: (3, H, W), 0..1, of one size; source: what it was made from."""
     found = look(picture, device, tick=tick)
     seen_alone = found.wrong
-    realism = 100 * (1 - math.sqrt(found.badness()))
+    realism = 100 * (1 - math.sqrt(found.surely().badness()))
     style = None
     if source is not None or manner is not None:
         seen = _features(picture, device)
