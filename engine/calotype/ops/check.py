@@ -106,9 +106,9 @@ def region_facts(region: Region, scale: float) -> dict[str, Any]:
 
 
 def sentence(scores: Scores, places: list[Region]) -> str:
-    if not places:
-        return f"Checked: {scores}. Nothing looks wrong."
-    kinds = Counter(LABELS[region.kind] for region in places)
-    named = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items())
-    where = "1 place looks" if len(places) == 1 else f"{len(places)} places look"
-    return f"Checked: {scores}. {where} wrong: {named}."
+    said = "Nothing looks wrong"
+    if places:
+        kinds = Counter(LABELS[region.kind] for region in places)
+        named = ", ".join(f"{count} x {kind}" if count > 1 else kind for kind, count in kinds.items())
+        said = f"{'1 place looks' if len(places) == 1 else f'{len(places)} places look'} wrong: {named}"
+    return f"Checked: {scores.total:.0f} of 100. {said}. {str(scores).capitalize()}."

@@ -90,9 +90,9 @@ class Scores:
         return round(math.exp(sum(w * math.log(max(score, 1e-3)) for score, w in known) / whole), 1)
 
     def __str__(self) -> str:
+        """The parts of the total."""
         named = {"sharpness": self.sharpness, "realism": self.realism, "style": self.style}
-        parts = (f"{name} {score:.0f}" for name, score in named.items() if score is not None)
-        return f"{self.total:.0f} of 100 ({', '.join(parts)})"
+        return ", ".join(f"{name} {score:.0f}" for name, score in named.items() if score is not None)
 
     def facts(self) -> dict[str, float | None]:
         named = {
