@@ -266,7 +266,7 @@ def test_what_is_no_picture_is_answered_with_a_sentence(old: Path, tmp_path: Pat
     (tmp_path / "script.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>")
     assert "not a JPEG, PNG, TIFF or WebP" in sentence("restore", tmp_path / "script.svg", out)
     assert "no file" in sentence("restore", tmp_path / "none.jpg", out)
-    assert "no file" in sentence("restore", tmp_path, out)
+    assert "is a folder" in sentence("restore", tmp_path, out)
     Image.fromarray(noise(200, 200)).save(tmp_path / "whole.jpg")
     half = (tmp_path / "whole.jpg").read_bytes()[:20_000]
     (tmp_path / "half.jpg").write_bytes(half)
