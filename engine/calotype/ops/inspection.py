@@ -91,8 +91,8 @@ class Scores:
 
     def __str__(self) -> str:
         """The parts of the total."""
-        named = {"sharpness": self.sharpness, "realism": self.realism, "style": self.style}
-        return ", ".join(f"{name} {score:.0f}" for name, score in named.items() if score is not None)
+        parts = {name: score for name, score in self.facts().items() if name != "total"}
+        return ", ".join(f"{name} {score:.0f}" for name, score in parts.items() if score is not None)
 
     def facts(self) -> dict[str, float | None]:
         named = {
