@@ -202,7 +202,8 @@ def export_file(name: str, path: Path) -> None:
     if path.is_dir():
         path = path / f"{match(name)}{SUFFIX}"
     if path.suffix.lower() != SUFFIX or not path.parent.is_dir():
-        raise CalotypeError("NOT_WRITTEN", f"Name a {SUFFIX} file in a folder that is there, not {path}.")
+        sentence = f"{path} could not be written: name a {SUFFIX} file in a folder that is there."
+        raise CalotypeError("NOT_WRITTEN", sentence)
     try:
         atomic.write(path, data, 0o644)
     except OSError as error:
