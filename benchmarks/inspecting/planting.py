@@ -53,6 +53,6 @@ def cases(photos: Sequence[Floats], count: int, clean: bool, kind: str | None = 
         if kind is None:
             found = faulty(base, rng)
         else:
-            picture = faults.MAKERS[kind](base, rng)
+            picture = faults.spoilt(base, kind, rng)
             found = faulty(base, rng).alone(KINDS.index(kind), picture)
         yield Case(found.laid(rng, float(clean)), data.tensor(found.picture), base)

@@ -25,7 +25,7 @@ def crop() -> np.ndarray:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_every_fault_can_be_seen_and_a_seed_repeats_it(kind: str, seed: int) -> None:
     base = faults.base(crop(), np.random.default_rng(seed))
-    one, other = (faults.MAKERS[kind](base, np.random.default_rng((seed, 1))) for _ in range(2))
+    one, other = (faults.spoilt(base, kind, np.random.default_rng((seed, 1))) for _ in range(2))
     assert one.shape == base.picture.shape
     assert one.dtype == np.float32
     assert np.isfinite(one).all()
@@ -37,6 +37,20 @@ def test_some_pictures_show_nothing_at_all(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(faults, "PLAIN", 1.0)
     steps = [np.diff(faults.base(crop(), np.random.default_rng(seed)).picture, axis=1) for seed in range(4)]
     assert all(np.abs(each).max() < 2 / 128 for each in steps)
+
+
+def test_a_painting_may_be_enlarged_and_its_faults_with_it_or_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("ENLARGED", "REFINED"):
+        monkeypatch.setattr(faults, name, float(name == "ENLARGED"))
+    bases = (faults.base(crop(), np.random.default_rng(seed)) for seed in range(40))
+    base = next(each for each in bases if each.small is not None)
+    assert base.manner is not None
+    assert base.picture.shape == base.photo.shape == base.small.picture.shape  # type: ignore[union-attr]
+    made = [faults.spoilt(base, "noise", np.random.default_rng(seed)) for seed in range(12)]
+    finest = [float(np.abs(np.diff(each - base.picture, axis=1)).mean()) for each in made]
+    assert max(finest) > 1.5 * min(finest), "noise of before is as soft as the picture"
 
 
 def test_a_refined_painting_is_made_wherever_it_is_asked_for() -> None:

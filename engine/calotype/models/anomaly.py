@@ -72,8 +72,8 @@ class Calibrated(nn.Module):
 
 
 class Anomaly(Calibrated):
-    """0.5 M parameters, 38 GFLOP a megapixel: fine detail by itself, and what it belongs to by the shipped
-    encoder, which sees the picture at half its sides.
+    """0.7 M parameters, 43 GFLOP a megapixel: fine detail by itself, and what it belongs to by the shipped
+    encoder, which sees the picture at half its sides; its features, their means in each cell and their spread.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 48, 96)) -> None:
@@ -82,9 +82,10 @@ class Anomaly(Calibrated):
         self.stem = nn.Conv2d(24, half, 3, padding=1)
         self.fine = nn.Sequential(nn.Conv2d(half, quarter, 2, stride=2), blocks(quarter, 1))
         self.middle = nn.Conv2d(quarter, eighth, 2, stride=2)
-        self.near = nn.Conv2d(encoder.WIDTHS[2], eighth, 1)
-        self.far = nn.Conv2d(encoder.WIDTHS[3], eighth, 1)
-        self.body = blocks(eighth, 2)
+        first, second, third, fourth, _ = encoder.WIDTHS
+        self.near = nn.Conv2d(2 * first + 2 * second + third, eighth, 1)
+        self.far = nn.Conv2d(fourth, eighth, 1)
+        self.body = blocks(eighth, 3)
         self.head = _head(eighth)
 
     def forward(self, picture: Tensor) -> Tensor:
@@ -92,9 +93,11 @@ class Anomaly(Calibrated):
         seen = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, _detail(picture)], dim=1), 2)
         own = self.middle(torch.relu(self.fine(torch.relu(self.stem(seen)))))  # B 96 H/8 W/8
         with torch.no_grad():
-            *_, near, far = encoder.shipped(picture.device)(avg_pool2d(picture, 2), 4)
+            first, second, third, far = encoder.shipped(picture.device)(avg_pool2d(picture, 2), 4)
+            seen = [*_mean_and_spread(first, 4), *_mean_and_spread(second, 2), third]
+        near = self.near(torch.cat([each.to(own) for each in seen], dim=1))
         far = interpolate(self.far(far.to(own)), own.shape[2:], mode="bilinear")
-        logits: Tensor = self.head(self.body(torch.relu(own + self.near(near.to(own)) + far)))
+        logits: Tensor = self.head(self.body(torch.relu(own + near + far)))
         return logits
 
 

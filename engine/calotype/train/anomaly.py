@@ -25,7 +25,7 @@ from calotype.models import device as devices
 from calotype.models.anomaly import CELL_PX, KINDS, LOGIT_MAX, STEPS, Anomaly, Calibrated, Gate
 from calotype.train import data, faults
 from calotype.train.degradations import Array, to_8_bit
-from calotype.train.faults import MAKERS, Base
+from calotype.train.faults import Base
 from calotype.train.planted import Planted, planted
 from calotype.train.recipe import Batch, Sheet
 
@@ -181,7 +181,7 @@ def made(photo: Array, rng: Generator) -> Set:
 
 def faulty(base: Base, rng: Generator) -> Set:
     chosen = rng.choice(len(KINDS), FAULTS_MAX, replace=False)
-    return Set(_bytes(base.picture), [(int(k), _bytes(MAKERS[KINDS[k]](base, rng))) for k in chosen])
+    return Set(_bytes(base.picture), [(int(k), _bytes(faults.spoilt(base, KINDS[k], rng))) for k in chosen])
 
 
 def _bytes(picture: Array) -> NDArray[np.uint8]:

@@ -26,26 +26,37 @@ from calotype.train.degradations import Array
 
 SOFT = 0.25
 PLAIN = 0.04
-REFINED = 0.3
-"""Share of paintings."""
+REFINED, ENLARGED = 0.5, 0.5
+"""Shares of paintings: Stylize refines if not told otherwise, at 512 px, and enlarges what it has painted."""
+
+ENLARGED_MAX = 4.0
 
 
 @dataclass(frozen=True)
 class Base:
     """A picture with nothing wrong. photo: what it shows. source: what it was made from, if it was made.
-    manner: the style it was painted in, if any.
+    manner: the style it was painted in, if any. small, enlarged: what it was enlarged from, if it was, and how.
     """
 
     picture: Array
     photo: Array
     source: Array | None = None
     manner: Manner | None = None
+    small: "Base | None" = None
+    enlarged: Callable[[Array], Array] = lambda picture: picture
 
     def row(self, rng: Generator) -> Tensor:
         return (self.manner or failing.style(rng)).row
 
 
 Maker = Callable[[Base, Generator], Array]
+
+
+def spoilt(base: Base, kind: str, rng: Generator) -> Array:
+    """The picture of base with a fault of this one of KINDS, from before it was enlarged or after."""
+    if base.small is not None and rng.random() < 0.5:
+        return base.enlarged(MAKERS[kind](base.small, rng))
+    return MAKERS[kind](base, rng)
 
 
 def base(photo: Array, rng: Generator) -> Base:
@@ -58,11 +69,27 @@ def base(photo: Array, rng: Generator) -> Base:
         photo = _plain(height, width, rng)
         return Base(photo, photo)
     found = _base(photo, rng)
+    if found.manner is not None and rng.random() < ENLARGED:
+        return _enlarged(found, rng)
     if rng.random() >= SOFT:
         return found
     factor = rng.uniform(1.3, 3)
     small = degradations.resize(found.picture, round(height / factor), round(width / factor), "area")
     return replace(found, picture=degradations.resize(small, height, width, "bicubic"))
+
+
+def _enlarged(small: Base, rng: Generator) -> Base:
+    """A part of it, as large as it was."""
+    height, width = small.picture.shape[:2]
+    factor = float(np.exp(rng.uniform(0, np.log(ENLARGED_MAX))))
+    rows, columns = round(factor * height), round(factor * width)
+    y, x = (int(rng.integers(0, n + 1)) for n in (rows - height, columns - width))
+
+    def enlarged(picture: Array) -> Array:
+        return degradations.resize(picture, rows, columns, "bicubic")[y : y + height, x : x + width]
+
+    source = None if small.source is None else enlarged(small.source)
+    return Base(enlarged(small.picture), enlarged(small.photo), source, small.manner, small, enlarged)
 
 
 def _base(photo: Array, rng: Generator) -> Base:
