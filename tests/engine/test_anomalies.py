@@ -319,13 +319,15 @@ def test_half_the_strength_is_half_of_the_repair() -> None:
     assert np.abs(half - middle).max() <= 1
 
 
-def test_a_source_that_was_painted_over_is_not_put_into_the_painting() -> None:
+def test_what_does_not_fit_around_is_not_put_into_the_painting() -> None:
+    """A source that was painted over, and a painting of it in other tones."""
     source = photo()
     painting = (0.3 + 0.5 * source[..., ::-1]).astype(np.float32)
+    other = tensor(painting - 0.15)
     painting[64:128, 64:128] += np.random.default_rng(0).normal(0, 0.2, (64, 64, 3)).astype(np.float32)
-    known = Known(tensor(source))
+    known = Known(tensor(source), None, lambda: other)
     found = ladder.repaired(tensor(painting.clip(0, 1)), CPU, known, Rules(strictness=0))
-    assert not {"source", "weaken"} & {repair.step for repair in found.repairs}
+    assert not {"source", "weaken", "repaint"} & {repair.step for repair in found.repairs}
 
 
 def test_strictness_refuses_what_is_hardly_better() -> None:

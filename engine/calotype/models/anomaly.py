@@ -73,7 +73,7 @@ class Calibrated(nn.Module):
 
 class Anomaly(Calibrated):
     """0.7 M parameters, 43 GFLOP a megapixel: fine detail by itself, and what it belongs to by the shipped
-    encoder, which sees the picture at half its sides; its features, their means in each cell and their spread.
+    encoder, which sees the picture at half its sides: its features, their means and spreads in each cell.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 48, 96)) -> None:

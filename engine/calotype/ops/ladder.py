@@ -41,6 +41,11 @@ SUITED_MIN = 0.15
 FITTING = 0.08
 """A source that differs by more around a region (root mean square) was painted over: it would be a patch."""
 
+OUTSTANDING = 2.0
+"""A place is painted again where it differs from that (root mean square) by more than so many times what is
+usual around it (median): if the picture was painted at another size, or refined, all of it differs.
+"""
+
 REGIONS_MAX = 24
 """A round repairs the worst."""
 
@@ -213,7 +218,9 @@ class _Ladder:
             if step == "repaint" and self.known.repaint is not None:
                 if self._again is None:
                     self._again = self.known.repaint()
-                yield step, self._again[part]
+                again = self._again[part]
+                if _stands_out(again - now, share):
+                    yield step, again
             elif step == "weaken" and source is not None and fits < FITTING:
                 yield step, torch.lerp(now, source, 0.5)
             elif step == "clean":
@@ -226,6 +233,12 @@ class _Ladder:
                 yield step, fill.membrane(now, share > 0)
             elif step == "source" and source is not None and fits < FITTING:
                 yield step, source
+
+
+def _stands_out(difference: Tensor, share: Tensor) -> bool:
+    around = difference[:, share == 0].abs()
+    inside = difference[:, share > 0.5].square().mean().sqrt()
+    return around.numel() == 0 or bool(inside > OUTSTANDING * around.median())
 
 
 def median(picture: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ ENLARGED_MAX = 4.0
 @dataclass(frozen=True)
 class Base:
     """A picture with nothing wrong. photo: what it shows. source: what it was made from, if it was made.
-    manner: the style it was painted in, if any. small, enlarged: what it was enlarged from, if it was, and how.
+    manner: the style it was painted in, if any. small, enlarged: what it was enlarged from, if so, and how.
     """
 
     picture: Array
