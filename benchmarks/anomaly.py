@@ -312,7 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=200, help="pictures with faults, and as many without")
-    parser.add_argument("--steps", type=int, default=700, help="of training without some kinds")
+    parser.add_argument("--steps", type=int, default=1500, help="of training without some kinds")
     parser.add_argument("--work", type=Path, default=Path("runs/anomaly-left-out"), help="where those are")
     parser.add_argument("--only", choices=PARTS)
     options = parser.parse_args()
