@@ -42,8 +42,9 @@ FITTING = 0.08
 """A source that differs by more around a region (root mean square) was painted over: it would be a patch."""
 
 OUTSTANDING = 2.0
-"""A place is painted again where it differs from that (root mean square) by more than so many times what is
-usual around it (median): if the picture was painted at another size, or refined, all of it differs.
+"""A place is painted again where the new painting differs from it (root mean square) by more than so many
+times what it differs by around it (median): of a picture that was painted at another size, or refined, it
+differs everywhere.
 """
 
 REGIONS_MAX = 24
