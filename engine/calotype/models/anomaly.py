@@ -90,8 +90,8 @@ class Anomaly(Calibrated):
 
     def forward(self, picture: Tensor) -> Tensor:
         """Logits: being wrong, severity, kinds. picture: (B, 3, H, W). Returns (B, 2 + K, H / 8, W / 8)."""
-        seen = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, _detail(picture)], dim=1), 2)
-        own = self.middle(torch.relu(self.fine(torch.relu(self.stem(seen)))))  # B 96 H/8 W/8
+        pixels = pixel_unshuffle(torch.cat([(picture - 0.45) / 0.25, _detail(picture)], dim=1), 2)
+        own = self.middle(torch.relu(self.fine(torch.relu(self.stem(pixels)))))  # B 96 H/8 W/8
         with torch.no_grad():
             first, second, third, far = encoder.shipped(picture.device)(avg_pool2d(picture, 2), 4)
             seen = [*_mean_and_spread(first, 4), *_mean_and_spread(second, 2), third]
