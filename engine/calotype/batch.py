@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,38 @@ def add(commands: Any) -> None:
 
 def _batch(options: argparse.Namespace) -> None:
     from calotype import batch_report, cli
-    from calotype.image import files
 
     finish = "correct" if options.correct else "check" if options.check else "off"
     steps = parsed(options.operations, cli.offered(), finish)
     pictures = _pictures(options.folder, options.out)
     options.out.mkdir(parents=True, exist_ok=True)
+    done: list[Done] = []
+    try:
+        for each in _worked_through(pictures, steps, options):
+            done.append(each)
+            if options.json:
+                print(json.dumps(asdict(each)))
+            elif each.error:
+                print(f"  {each.error}", file=sys.stderr)
+            batch_report.write(options.out, options.folder.name, done, len(pictures))
+    except (CalotypeError, KeyboardInterrupt) as stop:
+        if isinstance(stop, CalotypeError) and stop.code != "CANCELLED":
+            raise
+        sentence = f"Stopped: {len(done)} of {len(pictures)} are done. Type it again to go on."
+        raise CalotypeError("CANCELLED", sentence) from None
+    failed = sum(bool(each.error) for each in done)
+    _say(options, f"{len(done) - failed} pictures are in {options.out}; the report is report.html there.")
+    if failed:
+        sentence = (
+            f"{failed} of {len(done)} pictures failed: the report says why. Run it again to retry them."
+        )
+        raise CalotypeError("BATCH_FAILED", sentence)
+
+
+def _worked_through(pictures: list[Path], steps: list[Step], options: argparse.Namespace) -> Iterator[Done]:
+    """Each picture's; of those that an earlier run has done, what it wrote down."""
     journal = options.out / JOURNAL
     known = _known(journal)
-    done: list[Done] = []
     fresh = 0
     with journal.open("a", encoding="utf-8") as lines:
         for index, path in enumerate(pictures):
@@ -79,30 +103,12 @@ def _batch(options: argparse.Namespace) -> None:
             if found is None or found.stamp != stamp or found.error or not (options.out / name).exists():
                 _say(options, f"{index + 1} of {len(pictures)}: {name}")
                 fresh += 1
-                try:
-                    found = _one(path, options.out / name, Done(name, stamp), steps, options.json, files)
-                except CalotypeError as stop:
-                    if stop.code != "CANCELLED":
-                        raise
-                    sentence = f"Stopped: {index} of {len(pictures)} are done. Type it again to go on."
-                    raise CalotypeError(stop.code, sentence) from None
+                found = _one(path, options.out / name, Done(name, stamp), steps, options.json)
                 lines.write(json.dumps(asdict(found)) + "\n")
                 lines.flush()
-            done.append(found)
-            if options.json:
-                print(json.dumps(asdict(found)))
-            elif found.error:
-                print(f"  {found.error}", file=sys.stderr)
-            batch_report.write(options.out, options.folder.name, done, len(pictures))
-    failed = sum(bool(each.error) for each in done)
-    before = "" if fresh else " Nothing was left to do."
-    made = len(done) - failed
-    _say(options, f"{made} pictures are in {options.out}; the report is report.html there.{before}")
-    if failed:
-        sentence = (
-            f"{failed} of {len(done)} pictures failed: the report says why. Run it again to retry them."
-        )
-        raise CalotypeError("BATCH_FAILED", sentence)
+            yield found
+    if not fresh:
+        _say(options, "Nothing was left to do.")
 
 
 def _say(options: argparse.Namespace, sentence: str) -> None:
@@ -192,7 +198,9 @@ def _stamp(path: Path, steps: list[Step]) -> str:
     return json.dumps([about.st_size, about.st_mtime_ns, [asdict(step) for step in steps]])
 
 
-def _one(path: Path, target: Path, done: Done, steps: list[Step], quiet: bool, files: Any) -> Done:
+def _one(path: Path, target: Path, done: Done, steps: list[Step], quiet: bool) -> Done:
+    from calotype.image import files
+
     began = time.monotonic()
     try:
         document = files.read(path)

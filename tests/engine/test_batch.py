@@ -16,7 +16,7 @@ from test_cli import calotype, done, sentence
 from calotype import batch, batch_report, ops
 from calotype.ops import declare
 from calotype_wire.errors import CalotypeError
-from conftest import wait_for
+from conftest import noise, wait_for
 
 ops.discover()
 
@@ -100,6 +100,23 @@ def test_after_a_kill_the_rest_is_done(folder: Path, tmp_path: Path) -> None:
         lines.write('{"name": "torn')
     done("batch", folder, out, "denoise")
     assert set(rows(out)) == {"a b.png", "1912/c&d.jpg"}
+
+
+def test_ctrl_c_says_how_much_is_done_and_the_rest_is_done_later(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (folder / "broken.png").unlink()
+    Image.fromarray(noise(3000, 3000)).save(folder / "z.png", compress_level=0)
+    command = [sys.executable, "-m", "calotype", "batch", str(folder), str(out), "denoise"]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    journal = out / batch.JOURNAL
+    wait_for(lambda: journal.exists() and journal.read_text().count("\n") == 2, 60)
+    running.send_signal(signal.SIGINT)
+    complaints = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert complaints == "Stopped: 2 of 3 are done. Type it again to go on.\n"
+    Image.fromarray(noise(64, 64)).save(folder / "z.png")
+    done("batch", folder, out, "denoise")
+    assert set(rows(out)) == {"a b.png", "1912/c&d.jpg", "z.png"}
 
 
 def test_lines_of_json_are_for_programs(folder: Path, tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_job_cancelled_before_the_engine_runs_ends_cancelled(session):
     job = session.submit(Request("slow", [PHOTO], {"steps": 10000}))
     session.cancel(job)
     assert ended(session, job).code == "CANCELLED"
+    wait_for(places.connection_file().exists)  # only an engine that is up can be stopped after the test
 
 
 def test_a_cancelled_job_ends_once_even_if_another_is_submitted_at_once(session):
@@ -116,12 +117,12 @@ def test_an_editor_without_a_place_for_files_fails_the_job_with_a_sentence(sessi
     def full(*arguments, **more):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    failed = ended(session, session.submit(Request("identity", [PHOTO])))
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryFile", full)
+        failed = ended(session, session.submit(Request("identity", [PHOTO])))
     assert failed.code == "NOT_STARTED"
     assert "No space left" in failed.sentence
     assert not session.busy
-    monkeypatch.undo()
 
 
 def test_a_surprise_while_pumping_ends_every_job_once(session, monkeypatch):
@@ -131,12 +132,12 @@ def test_a_surprise_while_pumping_ends_every_job_once(session, monkeypatch):
     def broken(client):
         raise ValueError("that was no number")
 
-    monkeypatch.setattr(Client, "pump", broken)
-    events = session.pump()
-    assert sorted(event.job for event in events) == sorted(jobs)
-    assert all("that was no number" in event.sentence for event in events)
-    assert session.pump() == []
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "pump", broken)
+        events = session.pump()
+        assert sorted(event.job for event in events) == sorted(jobs)
+        assert all("that was no number" in event.sentence for event in events)
+        assert session.pump() == []
 
 
 def test_the_engine_imports_nothing_from_the_editors_folder(session, tmp_path, monkeypatch):
