@@ -105,6 +105,19 @@ class TestEngine:
         result = run(client, Request("train_style", [], {"name": "Killed"}))
         assert result.facts["steps"] >= 2
 
+    @pytest.mark.parametrize("pause", [True, False])
+    def test_what_has_ended_while_it_is_paused_is_a_result(self, client: Client, pause: bool) -> None:
+        job = client.submit(Request("heedless", [SMALL]))
+        events_until(client, Progress, 60)
+        client.cancel(job, pause)
+        ended = answer(client, job)
+        if pause:
+            assert isinstance(ended, Result)
+            assert ended.facts["kept"]
+        else:
+            assert isinstance(ended, Failed)
+            assert ended.code == "CANCELLED"
+
     def test_an_editor_that_closes_pauses_its_training(self, engine: Engine, client: Client) -> None:
         editor = engine.client()
         submitted(editor, name="Left")

@@ -45,6 +45,15 @@ class Slow:
         task.facts["pixels"] = target.shape.width
 
 
+@operation("Heedless", "In the background, done before it hears that it should stop.", background=True)
+@dataclass(frozen=True)
+class Heedless:
+    def run(self, task: Task) -> None:
+        task.progress(0.5, "Almost")
+        time.sleep(1)
+        task.facts["kept"] = True
+
+
 @operation("Fail", "Fails in the way that is asked for.")
 @dataclass(frozen=True)
 class Fail:
