@@ -38,6 +38,7 @@ from calotype.portfolio.stylefile import Card, Stylefile
 from calotype.train import loop, style, windows
 from calotype.train.windows import Subject
 from calotype_wire.client import Progress, Request, Result
+from calotype_wire.styles import SUFFIX
 
 GATYS_STEPS = 500
 MINUTE_S, LONG_S = 60.0, 600.0
@@ -148,8 +149,12 @@ class Bench:
             level, (self.name,), shelf.today(), seconds, steps, 0, 0, painter.fingerprint(self.network), ""
         )
         data = manner.to_file(self.lesson.last, card, thumbnail(manner, self.network))
-        (self.folder / f"{level}-{seconds:.0f}{stylefile.SUFFIX}").write_bytes(data)  # for docs/pictures.py
+        (self.folder / f"{level}-{seconds:.0f}{SUFFIX}").write_bytes(data)  # for docs/pictures.py
         return stylefile.parse(data)
+
+    def painted_anew(self) -> Tensor:
+        data = (self.folder / f"standard-{MINUTE_S:.0f}{SUFFIX}").read_bytes()
+        return self._painter(Manner.of_file(stylefile.parse(data), self.network))(self.photos[0])
 
     def _painter(self, manner: Manner) -> Paint:
         brush = painter.Painter(self.network).changed(manner.changes)
@@ -202,12 +207,15 @@ def compared(benches: list[Bench], long: int) -> None:
     learnt = {"instant": "instant", "standard": "standard", "scratch": "from scratch"}
     if len(longer) == len(benches):
         learnt |= {"best": "best", "scratch-long": "10 min from scratch"}
-    rows = []
-    for bench, known in zip(benches, found, strict=True):
-        styles = [f"{known[method]['style']:.2f}" for method in ("photo", *learnt, "gatys")]
-        rows.append([bench.name, *styles, *(f"{share(known, method):.1%}" for method in learnt)])
-    heads = ["style loss", "photo", *learnt.values(), "Gatys"]
-    print(table([*heads, *(f"share: {label}" for label in learnt.values())], rows))
+    for key in ("style", "content"):
+        rows = []
+        for bench, known in zip(benches, found, strict=True):
+            losses = [f"{known[method][key]:.2f}" for method in ("photo", *learnt, "gatys")]
+            shares = [f"{share(known, method):.1%}" for method in learnt] if key == "style" else []
+            rows.append([bench.name, *losses, *shares])
+        heads = [f"{key} loss", "photo", *learnt.values(), "Gatys"]
+        heads += [f"share: {label}" for label in learnt.values()] if key == "style" else []
+        print(table(heads, rows))
     sums = {m: {"style": sum(known[m]["style"] for known in found)} for m in ("photo", "gatys", "standard")}
     print(f"Of all styles' losses together, standard takes {share(sums, 'standard'):.1%}.\n")
     shares = [share(known, "standard") for known in found]
@@ -216,6 +224,14 @@ def compared(benches: list[Bench], long: int) -> None:
     print(
         f"Of the style loss that Gatys takes away, standard takes {mean:.1%} on average (goal {GOAL:.0%}: "
         f"{verdict(mean >= GOAL)}), and {GOAL:.0%} or more in {met} of {len(shares)} styles.\n"
+    )
+
+
+def repeated(benches: list[Bench]) -> None:
+    """Whether each kept style, read anew, paints the same."""
+    same = sum(torch.equal(bench.painted_anew(), bench.painted_anew()) for bench in benches)
+    print(
+        f"A style's file, read and applied anew, paints the same to the last bit: {same} of {len(benches)}.\n"
     )
 
 
@@ -313,6 +329,7 @@ def main() -> None:
         own = [photos[(index + k * len(made)) % len(photos)] for k in range(options.photos)]
         benches.append(Bench(name, picture, own, options.work, options.steps))
     compared(benches, options.long)
+    repeated(benches)
     chosen = [bench for bench in benches if bench.name in ABLATED]
     if chosen:
         ablated(chosen)

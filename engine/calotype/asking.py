@@ -36,20 +36,22 @@ def answer(request: Request, quiet: bool) -> Result:
             ended = _cancelled(client)
             if ended is None:
                 raise
+            if isinstance(ended, Result):  # it was done already
+                return ended
             raise CalotypeError(ended.code, ended.sentence) from None
         finally:
             client.close()
     raise AssertionError("every job is answered")
 
 
-def _cancelled(client: Client) -> Failed | None:
+def _cancelled(client: Client) -> Failed | Result | None:
     """How the job ended; None where nobody knows. What learns puts away first what it has learnt."""
     for job in client.jobs:
         client.cancel(job, pause=True)
     for _ in range(200):
         client.wait(0.05)
         for event in client.pump():
-            if isinstance(event, Failed):
+            if isinstance(event, Failed | Result):
                 return event
     return None
 

@@ -204,8 +204,10 @@ class Jobs:
         message = {"type": "progress", "job": job.id, "fraction": fraction, "stage": header["stage"]}
         if header.get("curve"):
             message["curve"] = header["curve"]
-        if fraction > 0.02:
-            message["seconds_left"] = (now - job.began_at) * (1 - fraction) / fraction
+            job.paced_from = job.paced_from or (now, fraction)
+        since, first = job.paced_from or (job.began_at, 0.0)
+        if fraction - first > 0.02:
+            message["seconds_left"] = (now - since) * (1 - fraction) / (fraction - first)
         self._front.send(job.client, message)
 
     def _result(self, job: Job, header: Header) -> None:

@@ -21,7 +21,8 @@ class Job:
     """What the engine knows of a job from its submission to its release.
 
     fields: what the worker is told. state: 'uploading', 'queued', 'running', 'done'. serial: its number
-    in this engine. paused: its cancel is to keep what it has learnt. Times in monotonic seconds.
+    in this engine. paused: its cancel is to keep what it has learnt. paced_from: when, and at which fraction,
+    what learns began: it may go on where it was. Times in monotonic seconds.
     """
 
     client: bytes
@@ -36,6 +37,7 @@ class Job:
     results: list[memoryview] = field(default_factory=list)
     unfetched_bytes: int = 0
     began_at: float = 0.0
+    paced_from: tuple[float, float] | None = None
     progressed_at: float = 0.0
     touched_at: float = 0.0
     cancelled_at: float | None = None

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from calotype.portfolio import shelf
-from calotype.portfolio.stylefile import SUFFIX
+from calotype_wire import styles
+from calotype_wire.styles import SUFFIX
 
 
 def add(commands: Any) -> None:
-    styles = commands.add_parser("styles", help="list, rename, delete, import and export your styles")
-    actions = styles.add_subparsers(required=True, metavar="ACTION")
+    command = commands.add_parser("styles", help="list, rename, delete, import and export your styles")
+    actions = command.add_subparsers(required=True, metavar="ACTION")
 
     listing = _action(actions, "list", _list, "list your styles, and what is unfinished")
     listing.add_argument("--json", action="store_true")
-    listing.add_argument("--search", default="", metavar="TEXT", help="those whose name or source has it")
+    listing.add_argument(
+        "--search", default="", metavar="TEXT", help="those whose name or source has all its words"
+    )
 
     renaming = _action(actions, "rename", _rename, "give a style another name")
     renaming.add_argument("name")
@@ -48,25 +51,25 @@ def _action(actions: Any, name: str, run: Any, help: str) -> argparse.ArgumentPa
 
 
 def _list(options: argparse.Namespace) -> None:
-    wanted = options.search.casefold()
-    kept = [
-        style
-        for style in shelf.kept()
-        if wanted in style.name.casefold() or any(wanted in s.casefold() for s in style.card.sources)
-    ]
+    kept = shelf.kept()
+    found = styles.matching([style.to_wire() for style in kept], options.search)
     unfinished = shelf.unfinished()
     damaged = shelf.damaged()
     if options.json:
-        styles = [style.to_wire() for style in kept]
-        _say(json.dumps({"styles": styles, "unfinished": unfinished, "damaged": damaged}, indent=1))
+        _say(json.dumps({"styles": found, "unfinished": unfinished, "damaged": damaged}, indent=1))
         return
-    for style in kept:
-        card = style.card
-        star = "* " if style.favourite else ""
+    cards = {style.name: style.card for style in kept}
+    for style in found:
+        card = cards[style["name"]]
+        star = "* " if style["favourite"] else ""
         learnt = f"{card.steps} steps in {card.seconds:.0f} s, " if card.steps else ""
-        figures = f"style distance {card.style:.2f}, {style.bytes:,} bytes"
-        _say(f"{star}{style.name}: {card.level}, {learnt}{figures}")
+        figures = (
+            f"distance of style {card.style:.2f}, of content {card.content:.2f}, {style['bytes']:,} bytes"
+        )
+        _say(f"{star}{style['name']}: {card.level}, {learnt}{figures}")
         _say(f"  from {', '.join(card.sources)}, {card.made[:16].replace('T', ' ')}")
+    if kept and not found:
+        _say(f"None of your styles has '{options.search}' in its name or source.")
     for each in unfinished:
         name, state = each["name"], "in training" if each["running"] else "unfinished"
         _say(f"{name}: {state}")
@@ -87,10 +90,8 @@ def _duplicate(options: argparse.Namespace) -> None:
 
 
 def _delete(options: argparse.Namespace) -> None:
-    if shelf.is_unfinished(options.name):
-        shelf.discard(options.name)
-    else:
-        shelf.delete(options.name)
+    remove = shelf.discard if shelf.is_unfinished(options.name) else shelf.delete
+    remove(options.name)
     _say("Deleted.")
 
 

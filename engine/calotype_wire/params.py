@@ -147,8 +147,10 @@ class Pictures(Choice):
     kind: ClassVar[str] = "pictures"
 
 
-PICTURES = ("document", "layer", "layers")
-"""All that is seen of the document, the active layer, or every layer that is selected."""
+PICTURES = ("document", "layer", "layers", "documents")
+"""All that is seen of the document, the active layer, every layer that is selected, or all that is seen of
+every document that is open, the active one first; a selection is the active one's.
+"""
 
 
 FINISH = "check"

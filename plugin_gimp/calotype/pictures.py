@@ -9,7 +9,6 @@ from gi.repository import Gimp
 from pixels import Box, bad_input
 
 from calotype_wire.client import Request
-from calotype_wire.errors import CalotypeError
 from calotype_wire.params import Operation
 from calotype_wire.protocol import Layer
 
@@ -29,13 +28,15 @@ def request(
 
     The image stays as it is. Raises CalotypeError BAD_INPUT, EMPTY_SELECTION, TOO_LARGE, GONE.
     """
-    if (what != "document" or marked) and image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+    if (what in ("layer", "layers") or marked) and image.get_base_type() == Gimp.ImageBaseType.INDEXED:
         raise bad_input(
             "The layers of an indexed image cannot be read one by one. Choose Image > Mode > RGB first, or "
             "take the document as it is seen."
         )
-    if what == "document":
+    if what in ("document", "documents"):
         (first, *rest), selection = _document(image)
+        if what == "documents":
+            rest += _others(image)
     else:
         (first, *rest), selection = _layers(image, _chosen(image, drawables, what, marked))
     named = [pixels.whole(layer) for layer in marked]
@@ -53,6 +54,16 @@ def _document(image: Gimp.Image) -> Seen:
         _, _, left, top, right, bottom = Gimp.Selection.bounds(image)
         box = Box(left, top, right - left, bottom - top).within(box)
         return [pixels.part(layer, box)], pixels.selected(image, box)
+
+
+def _others(image: Gimp.Image) -> list[Layer]:
+    """What is seen of every other image that is open."""
+    found = []
+    for other in Gimp.get_images():
+        if other != image and other.get_layers():
+            with _merged(other) as layer:
+                found.append(pixels.whole(layer))
+    return found
 
 
 def _name(image: Gimp.Image) -> str:
@@ -88,19 +99,14 @@ def _chosen(
 
 
 def _layers(image: Gimp.Image, layers: list[Gimp.Layer]) -> Seen:
-    """Of the others than the first, what lies in the rectangle around the selection."""
+    """What lies in the rectangle around the selection, and of which layers anything does."""
     if Gimp.Selection.is_empty(image):
         return [pixels.whole(layer) for layer in layers], None
-    sources = []
-    for layer in layers:
-        try:
-            sources.append(pixels.source(image, layer))
-        except CalotypeError as error:
-            if error.code != "EMPTY_SELECTION":
-                raise
-            outside = error
-    if not sources:
-        raise outside
-    first, *rest = sources
-    others = [pixels.part(source.drawable, source.visible) for source in rest]
-    return [first.layer, *others], first.selection
+    _, _, left, top, right, bottom = Gimp.Selection.bounds(image)
+    area = Box(left, top, right - left, bottom - top)
+    selection = pixels.selected(image, area)
+    boxes = [(layer, area.within(pixels.box_of(layer))) for layer in layers]
+    found = [pixels.part(layer, box) for layer, box in boxes if box.width and box.height]
+    if not found:
+        raise pixels.outside()
+    return found, selection

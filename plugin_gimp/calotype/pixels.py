@@ -199,14 +199,18 @@ def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Sour
         visible = Box(x, y, width, height).moved(everything.x, everything.y)
         selection = selected(image, visible) if hit else None
         if selection is None or not bytes(selection.pixels).strip(b"\0"):
-            raise CalotypeError(
-                "EMPTY_SELECTION",
-                "The selection lies outside of the layer. Select a part of the layer, or nothing at all.",
-            )
+            raise outside()
         box = everything if whole else visible.grown(CONTEXT_PX).within(everything)
     samples = Samples.of(drawable)
     layer, kept = _read(drawable, samples, box)
     return Source(image, image_size, drawable, samples, everything, box, visible, layer, kept, selection)
+
+
+def outside() -> CalotypeError:
+    return CalotypeError(
+        "EMPTY_SELECTION",
+        "The selection lies outside of the layer. Select a part of the layer, or nothing at all.",
+    )
 
 
 def box_of(drawable: Gimp.Drawable) -> Box:

@@ -264,23 +264,25 @@ class Window:
             self._ask("favour", done, name=style["name"], on=on)
 
     def _rename(self) -> None:
-        dialog = self._question("Rename", "_Rename", f"A new name for '{self._chosen}':")
-        entry = Gtk.Entry(text=self._chosen, activates_default=True, max_length=60)
+        name = self._chosen  # the list goes on changing, and may choose another
+        dialog = self._question("Rename", "_Rename", f"A new name for '{name}':")
+        entry = Gtk.Entry(text=name, activates_default=True, max_length=60)
         dialog.get_message_area().add(entry)
         entry.show()
         entry.grab_focus()
         agreed, wanted = _agreed(dialog), entry.get_text().strip()
         dialog.destroy()
         if agreed:
-            self._ask("rename", f"'{self._chosen}' is called '{wanted}' now.", name=self._chosen, to=wanted)
+            self._ask("rename", f"'{name}' is called '{wanted}' now.", name=name, to=wanted)
 
     def _duplicate(self) -> None:
         self._ask("duplicate", f"There is a copy of '{self._chosen}'.", name=self._chosen)
 
     def _delete(self) -> None:
-        text = f"Delete the style '{self._chosen}'? Its file is removed and cannot be brought back."
+        name = self._chosen
+        text = f"Delete the style '{name}'? Its file is removed and cannot be brought back."
         if self._sure("Delete", "_Delete", text):
-            self._ask("delete", f"'{self._chosen}' is deleted.", name=self._chosen)
+            self._ask("delete", f"'{name}' is deleted.", name=name)
 
     def _discard(self, name: str) -> None:
         text = f"Discard what '{name}' has learnt so far? It cannot be brought back."
@@ -293,9 +295,10 @@ class Window:
             self._ask("import", f"{Path(path).name} is among your styles.", path=path)
 
     def _export(self) -> None:
+        name = self._chosen
         path = self._file("Export a style", Gtk.FileChooserAction.SAVE, "_Export")
         if path:
-            self._ask("export", f"'{self._chosen}' is in {path}.", name=self._chosen, path=path)
+            self._ask("export", f"'{name}' is in {path}.", name=name, path=path)
 
     def _resume(self, name: str) -> None:
         if self._lesson is not None:

@@ -136,20 +136,29 @@ def read_pictures(document: Any, what: str, marked: Sequence[Any] = ()) -> tuple
 
     what: one of params.PICTURES. marked: layers that are no such pictures, whatever is active or selected.
     """
-    if what == "document":
-        bounds = document.bounds()
-        selection, area = _selection(document, bounds, "the picture", 0)
-        name = os.path.splitext(os.path.basename(document.fileName()))[0] or document.name() or "Document"
-        return [_seen(_sent(document, name, area, document.pixelData)[0])], selection
+    if what in ("document", "documents"):
+        selection, area = _selection(document, document.bounds(), "the picture", 0)
+        seen = [_seen(_projection(document, area))]
+        if what == "documents":
+            others = [each for each in Krita.instance().documents() if each != document]
+            seen += [layer for each in others if _is_seen(layer := _projection(each, each.bounds()))]
+        return seen, selection
     nodes = [target(document, marked)] if what == "layer" else _selected(document, marked)
-    layers, selections = [], []
+    everything = QtCore.QRect()
     for node in nodes:
         _refuse_what_has_no_pixels(node)
-        named = f"the layer '{node.name()}'"
-        selection, area = _selection(document, node.bounds(), named, 0)
-        layers.append(_seen(read(node, area)[0]))
-        selections.append(selection)
-    return layers, selections[0]
+        everything = everything.united(node.bounds())
+    named = f"the layer '{nodes[0].name()}'" if len(nodes) == 1 else "the selected layers"
+    selection, area = _selection(document, everything, named, 0)
+    touched = [node for node in nodes if node.bounds().intersects(area)]
+    if not touched and not everything.isEmpty():
+        raise _untouched(named)
+    return [_seen(read(node, node.bounds().intersected(area))[0]) for node in touched or nodes], selection
+
+
+def _projection(document: Any, area: Any) -> Layer:
+    name = os.path.splitext(os.path.basename(document.fileName()))[0] or document.name() or "Document"
+    return _sent(document, name, area, document.pixelData)[0]
 
 
 def _selected(document: Any, marked: Sequence[Any]) -> list[Any]:
@@ -165,15 +174,19 @@ def _selected(document: Any, marked: Sequence[Any]) -> list[Any]:
 
 
 def _seen(layer: Layer) -> Layer:
-    """The layer, unless all of it is transparent."""
-    pixels, step = bytes(layer.pixels), layer.format.bytes_a_pixel
-    sample = step // len(layer.format.channels)
-    if all(pixels[step - byte :: step].count(0) * step == len(pixels) for byte in range(1, sample + 1)):
+    """The layer. Raises CalotypeError where all of it is transparent."""
+    if not _is_seen(layer):
         raise CalotypeError(
             "NO_PIXELS",
             f"Nothing is to be seen of '{layer.name}' here. Paint something, or choose another picture.",
         )
     return layer
+
+
+def _is_seen(layer: Layer) -> bool:
+    pixels, step = bytes(layer.pixels), layer.format.bytes_a_pixel
+    sample = step // len(layer.format.channels)
+    return any(pixels[step - byte :: step].count(0) * step != len(pixels) for byte in range(1, sample + 1))
 
 
 def _refuse_what_has_no_pixels(node: Any) -> None:
@@ -210,10 +223,14 @@ def _selection(
     place = (box.x(), box.y(), box.width(), box.height())
     mask = bytes(selection.pixelData(*place)) if not box.isEmpty() else b""
     if mask.count(0) == len(mask):
-        raise CalotypeError(
-            "EMPTY_SELECTION",
-            f"The selection does not touch {what}. Select a part of it, or choose another layer.",
-        )
+        raise _untouched(what)
     x, y, width, height = place
     layer = Layer(width, height, PixelFormat("G"), mask, "selection", x, y)
     return layer, box.adjusted(-context_px, -context_px, context_px, context_px).intersected(bounds)
+
+
+def _untouched(what: str) -> CalotypeError:
+    return CalotypeError(
+        "EMPTY_SELECTION",
+        f"The selection does not touch {what}. Select a part of it, or choose another layer.",
+    )

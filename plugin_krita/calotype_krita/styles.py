@@ -68,10 +68,8 @@ class StylesDialog(QtWidgets.QDialog):
     def import_from(self, path: str) -> None:
         self._do("import", path=path)
 
-    def export_to(self, path: str) -> None:
-        style = self.chosen
-        if style is not None:
-            self._do("export", f"'{style['name']}' is in {path} now.", name=style["name"], path=path)
+    def export_to(self, path: str, name: str) -> None:
+        self._do("export", f"'{name}' is in {path} now.", name=name, path=path)
 
     # ---- what is seen
 
@@ -164,7 +162,7 @@ class StylesDialog(QtWidgets.QDialog):
             proposed = os.path.join(QtCore.QDir.homePath(), f"{style['name']}{SUFFIX}")
             path, _ = QtWidgets.QFileDialog.getSaveFileName(self, "Export the style", proposed, FILES)
             if path:
-                self.export_to(path if path.endswith(SUFFIX) else path + SUFFIX)
+                self.export_to(path if path.endswith(SUFFIX) else path + SUFFIX, style["name"])
 
     # ---- how it is put together
 

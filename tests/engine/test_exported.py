@@ -52,3 +52,8 @@ def test_an_export_that_differs_is_not_kept(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(CalotypeError, match="differs"):
         exported.export("colour", path, dual.shipped(CPU))
     assert path.read_text() == "mine"
+
+
+def test_where_nothing_can_be_written_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CalotypeError, match="in a folder that is there"):
+        exported.export("colour", tmp_path / "none" / "colour.onnx", dual.shipped(CPU))

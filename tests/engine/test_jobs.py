@@ -42,16 +42,29 @@ def test_a_tiled_operation_changes_every_pixel_exactly_once(client: Client) -> N
     assert np.array_equal(pixels(run(client, Request("invert", [layer(photo)])).layers[0]), 255 - photo)
 
 
-def test_progress_rises_and_tells_the_time_left(client: Client) -> None:
-    job = client.submit(Request("slow", [PHOTO], {"steps": 40, "step_ms": 20}))
+def progressed(client: Client, request: Request) -> list[Progress]:
+    """All that is told of a job."""
+    job = client.submit(request)
     seen: list[Progress] = []
     while job in client.jobs:
         client.wait(0.05)
         seen += [event for event in client.pump() if isinstance(event, Progress)]
+    return seen
+
+
+def test_progress_rises_and_tells_the_time_left(client: Client) -> None:
+    seen = progressed(client, Request("slow", [PHOTO], {"steps": 40, "step_ms": 20}))
     fractions = [event.fraction for event in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] > 0.5
     assert seen[-1].seconds_left is not None
+
+
+def test_what_goes_on_in_the_middle_tells_the_time_left_by_its_own_pace(client: Client) -> None:
+    last = progressed(client, Request("resumed", [PHOTO]))[-1]
+    assert last.fraction == pytest.approx(0.95)
+    assert last.seconds_left is not None
+    assert last.seconds_left > 0.3  # 1.5 s took it from 80 to 95 %
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,52 @@ def test_a_damaged_file_is_left_out_and_harms_no_other() -> None:
     assert shelf.own_names() == ["Good"]
 
 
+def test_a_link_in_the_folder_is_told_of_and_harms_no_other(tmp_path: Path) -> None:
+    shelf.add("Good", styles.file())
+    shelf.file_of("Link").symlink_to(tmp_path / "nowhere")
+    assert [kept.name for kept in shelf.kept()] == ["Good"]
+    assert "not a link" in shelf.damaged()["Link"]
+    shelf.delete("Link")
+    assert shelf.damaged() == {}
+
+
+def test_a_renamed_style_takes_its_log_along_whatever_lies_there() -> None:
+    shelf.add("Hand", styles.file())
+    for name in ("Hand", "Arm"):  # the file of Arm was deleted by hand
+        (shelf.logs_folder() / name).mkdir(parents=True)
+        (shelf.logs_folder() / name / "log.csv").write_text(name)
+    shelf.favour("Hand", True)
+    shelf.rename("Hand", "Arm")
+    assert (shelf.logs_folder() / "Arm" / "log.csv").read_text() == "Hand"
+    assert shelf.favourites() == {"Arm"}
+
+
+def test_what_is_unfinished_keeps_its_name() -> None:
+    unfinished("Hand")
+    shelf.add("Arm", styles.file())
+    assert "unfinished" in complaint(shelf.rename, "Arm", "hand").sentence
+    assert "unfinished" in complaint(shelf.add, "Hand", styles.file()).sentence
+    assert shelf.free_name("hand") == "hand 2"
+    assert shelf.add("Hand", styles.file(), learnt=True) == "Hand"
+
+
+def test_a_training_that_goes_on_is_no_news() -> None:
+    run = unfinished("Hand")
+    before = shelf.stamp()
+    (run / "checkpoint.safetensors").write_bytes(b"new")
+    assert shelf.stamp() == before
+    unfinished("Arm")
+    assert shelf.stamp() != before
+
+
+def unfinished(name: str) -> Path:
+    """A training's folder, as something has left it."""
+    run = shelf.run_folder(name)
+    run.mkdir(parents=True)
+    (run / "plan.json").write_text('{"level": "standard", "seconds": 60}')
+    return run
+
+
 def test_favourites_come_first_and_follow_a_name() -> None:
     shelf.add("Hand", styles.file())
     shelf.favour("kiss", True)
@@ -178,8 +224,7 @@ def test_a_full_disk_leaves_the_old_style_and_says_so(tmp_path: Path) -> None:
 
 
 def test_one_training_of_a_name_at_a_time() -> None:
-    shelf.run_folder("Hand").mkdir(parents=True)
-    (shelf.run_folder("Hand") / "plan.json").write_text('{"level": "standard", "seconds": 60}')
+    unfinished("Hand")
     with shelf.training("Hand"):
         assert shelf.unfinished()[0]["running"]
         assert complaint(shelf.discard, "Hand").code == "BUSY"

@@ -1,6 +1,7 @@
 """A style as a file: what it holds comes back, and a file that is not one is refused."""
 
 import contextlib
+import io
 import json
 import struct
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import load, save
 
 import styles
@@ -92,6 +94,16 @@ def test_a_tensor_that_does_not_belong_there_is_named(tensors: dict[str, torch.T
     assert word in refused(changed(**tensors))
 
 
+@pytest.mark.parametrize(("side_px", "cut"), [(4000, 0), (64, 200)])
+def test_a_thumbnail_that_costs_much_to_show_or_is_torn_is_refused(side_px: int, cut: int) -> None:
+    kept = io.BytesIO()
+    Image.new("RGB", (side_px, 64)).save(kept, "JPEG")
+    data = kept.getvalue()[: len(kept.getvalue()) - cut]
+    thumbnail = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+    assert len(thumbnail) < stylefile.THUMBNAIL_BYTES_MAX
+    assert "thumbnail" in refused(changed(thumbnail=thumbnail))
+
+
 def test_a_file_that_lacks_a_tensor_is_refused() -> None:
     data = styles.file("standard")
     kept = load(data)
@@ -108,6 +120,7 @@ def test_a_file_that_lacks_a_tensor_is_refused() -> None:
         ("steps", 1.5),
         ("steps", True),
         ("seconds", float("nan")),
+        ("seconds", 10**400),
         ("style", -1),
         ("content", "0.4"),
         ("sources", [3]),

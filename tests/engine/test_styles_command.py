@@ -32,7 +32,7 @@ def test_a_style_is_trained_listed_used_moved_and_deleted(cells: Path, tmp_path:
     listed = json.loads(done("styles", "list", "--json").stdout)
     assert [style["name"] for style in listed["styles"]] == ["Cells", "cells 2"]
     assert "distance" in done("styles", "list", "--search", "CELLS 2").stdout
-    assert done("styles", "list", "--search", "nothing").stdout.startswith("You have no")
+    assert done("styles", "list", "--search", "nothing").stdout.startswith("None of your styles")
     folder = _folder(tmp_path / "photos")
     Image.fromarray(photos.rocket()).save(folder / "rocket.png")
     figures = json.loads(done("evaluate", "style", "--name", "Cells", "--data", folder, "--json").stdout)
@@ -53,6 +53,7 @@ def test_a_style_is_trained_listed_used_moved_and_deleted(cells: Path, tmp_path:
     assert "Third" in done("styles", "import", out, "--name", "Third").stdout
     assert "Hand 2" in done("styles", "duplicate", "Hand").stdout
     assert "agrees" in done("styles", "export", "Hand", tmp_path / "style.onnx").stdout
+    assert "could not be written" in sentence("styles", "export", "Hand", tmp_path / "none" / "style.onnx")
     for name in ("Hand", "Hand 2", "Third", "cells 2"):
         done("styles", "delete", name)
     assert json.loads(done("styles", "list", "--json").stdout) == {

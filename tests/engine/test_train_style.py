@@ -100,6 +100,15 @@ class TestLessons:
         learn(task_of(halves, paint), name="Painted over", exclude_layer=1)
         assert apart(moments_of("Painted over"), moments_of("Cells")) < 0.1
 
+    def test_a_black_and_white_picture_leaves_out_its_white(self) -> None:
+        halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
+        mask = np.zeros((256, 512, 4), np.uint8)
+        mask[:, 256:, :3] = 255
+        mask[..., 3] = 255
+        learn(task_of(CELLS), name="Cells")
+        learn(task_of(halves, mask), name="Masked", exclude_layer=1)
+        assert apart(moments_of("Masked"), moments_of("Cells")) < 0.1
+
     def test_of_selected_layers_all_are_limited_by_selection_and_paint(self) -> None:
         halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
         solid = np.dstack([halves, np.full(halves.shape[:2], 255, np.uint8)])
@@ -229,15 +238,20 @@ class TestStopping:
         assert shelf.get("Hand").card.steps >= 4
         assert shelf.unfinished() == []
 
-    def test_the_same_pictures_go_on_and_others_start_anew(self) -> None:
+    def test_the_same_pictures_go_on_and_others_leave_what_is_unfinished_alone(self) -> None:
         for _ in range(2):
             with pytest.raises(Cancelled):
-                learn(stopping(True, 2), name="Hand", level="standard", seconds=30)
-        curve = shelf.run_folder("Hand") / "curve.json"
+                learn(stopping(True, 2), level="standard", seconds=30)
+        curve = shelf.run_folder("Style") / "curve.json"
         assert len(json.loads(curve.read_text())) == 4
+        with pytest.raises(CalotypeError, match="unfinished"):
+            learn(task_of(CELLS), name="Style", level="fine")
         with pytest.raises(Cancelled):
-            learn(stopping(True, 2), name="Hand", level="fine", seconds=30)
-        assert len(json.loads(curve.read_text())) == 2
+            learn(stopping(False, 1, "Looking at the pictures"), level="fine", seconds=30)
+        with pytest.raises(Cancelled):
+            learn(stopping(True, 2), level="fine", seconds=30)
+        assert [each["name"] for each in shelf.unfinished()] == ["Style", "Style 2"]
+        assert len(json.loads(curve.read_text())) == 4
 
     def test_a_pause_before_anything_is_learnt_is_a_cancel(self) -> None:
         with pytest.raises(Cancelled) as stopped:
@@ -251,7 +265,9 @@ class TestStopping:
         with pytest.raises(Cancelled):
             learn(stopping(True, 2), name="Hand", level="standard", seconds=600)
         task = Task([], None, False, styles.CPU, lambda *_: memoryview(b""), lambda f, s, c=(): None)
-        assert learn(task, name="Hand", seconds=7) == "Hand"
+        with pytest.raises(Cancelled):
+            learn(stopping(True, 1), name="Hand", level="standard", seconds=7)
+        assert learn(task, name="Hand") == "Hand"
 
     def test_a_cancel_leaves_nothing(self) -> None:
         with pytest.raises(Cancelled):
@@ -276,11 +292,28 @@ class TestStopping:
     def test_damage_to_what_is_unfinished_is_said(self) -> None:
         with pytest.raises(Cancelled):
             learn(stopping(True, 2), name="Hand", level="standard", seconds=30)
-        (shelf.run_folder("Hand") / "lesson.safetensors").write_bytes(b"torn")
+        for part in ("checkpoint", "lesson"):
+            (shelf.run_folder("Hand") / f"{part}.safetensors").write_bytes(b"torn")
+            task = task_of(CELLS)
+            task.layers.clear()
+            with pytest.raises(CalotypeError, match="Discard it"):
+                learn(task, name="Hand")
+
+    def test_a_training_that_went_astray_says_so_when_it_is_done(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judged, count = style.StyleRecipe.judged, 0
+
+        def spoilt(self: Any, network: Any, photo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            nonlocal count
+            count += 1
+            content, far = judged(self, network, photo)
+            return content, far * (float("nan") if count == 2 else 1)
+
+        monkeypatch.setattr(style.StyleRecipe, "judged", spoilt)
         task = task_of(CELLS)
-        task.layers.clear()
-        with pytest.raises(CalotypeError, match="Discard it"):
-            learn(task, name="Hand")
+        learn(task, name="Hand", level="standard", seconds=15)
+        assert "astray once" in task.facts["report"][0]
 
     def test_a_training_that_goes_astray_goes_back_and_says_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,7 @@
 """Styles are learnt by a real engine: beside filters, paused, killed, gone on with."""
 
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from test_train_style import CELLS, PHOTO
 
 import styles
+from calotype import asking
 from calotype.portfolio import shelf
-from calotype_wire.client import Catalogue, Client, Failed, Preview, Progress, Request, Result, Styles
+from calotype_wire.client import Catalogue, Client, Event, Failed, Preview, Progress, Request, Result, Styles
 from conftest import Engine, answer, events_until, fail, layer, pixels, run, wait_for
 
 SMALL = layer(CELLS, name="Cells")
@@ -117,6 +119,19 @@ class TestEngine:
         else:
             assert isinstance(ended, Failed)
             assert ended.code == "CANCELLED"
+
+    @pytest.mark.usefixtures("engine")
+    def test_ctrl_c_at_the_very_end_still_gives_the_result(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        run_it = Client.run
+
+        def interrupted(self: Client, request: Request) -> Iterator[Event]:
+            for event in run_it(self, request):
+                if isinstance(event, Progress):
+                    raise KeyboardInterrupt
+                yield event
+
+        monkeypatch.setattr(Client, "run", interrupted)
+        assert asking.answer(Request("heedless", [SMALL]), quiet=True).facts["kept"]
 
     def test_an_editor_that_closes_pauses_its_training(self, engine: Engine, client: Client) -> None:
         editor = engine.client()

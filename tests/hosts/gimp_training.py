@@ -143,6 +143,30 @@ def test_several_layers_are_learnt_from_and_the_excluded_one_is_not():
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 100, 180)
     image.clean_all()
     assert sources(train(image, other, layer, name="where", pictures="layers")) == ["photo"]
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 60, 0, 180, 180)
+    image.clean_all()
+    layer.resize(100, 180, 0, 0)  # they lie side by side
+    image.clean_all()
+    wide = train(image, layer, other, name="wide", pictures="layers")
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 60, 0, 40, 180)
+    image.clean_all()
+    assert sources(wide) == ["photo", "dots"]
+    assert apart(wide, train(image, layer, name="narrow", pictures="layer")) > 0.05, "both are learnt from"
+
+
+def test_all_open_documents_are_one_style_and_the_selection_is_the_first_ones():
+    one, layer = painting(halves, 320, 160)
+    painting(dots, 160, 160)
+    one.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 160, 160)
+    one.clean_all()
+    both = train(one, layer, name="all of them", pictures="documents")
+    assert sources(both) == ["Untitled", "Untitled"]
+    stripes_alone = train(one, layer, name="selected alone")
+    one.select_rectangle(Gimp.ChannelOps.REPLACE, 160, 0, 160, 160)
+    one.clean_all()
+    dots_alone = train(one, layer, name="dots alone", pictures="documents")
+    assert apart(both, stripes_alone) > 0.05
+    assert apart(dots_alone, both) > 0.05
 
 
 def test_nothing_is_learnt_from_what_lies_below_the_paint_of_the_excluded_layer():

@@ -69,7 +69,7 @@ def scenario_the_manager_does_all_that_can_be_done_with_styles():
     dialog.choose("Renamed 2")
 
     path = os.path.join(OUT, "Taken along.calostyle")
-    dialog.export_to(path)
+    dialog.export_to(path, dialog.chosen["name"])
     yield lambda: path in dialog.said.text()
     assert os.path.getsize(path.encode()) == dialog.chosen["bytes"]
     QTest.keyClick(dialog.gallery, Qt.Key_Delete)
@@ -87,7 +87,7 @@ def scenario_the_manager_does_all_that_can_be_done_with_styles():
     yield lambda: dialog.said.text()
     assert "color" in dialog.said.styleSheet() and "Traceback" not in dialog.said.text()
     assert "broken" not in style_names()
-    dialog.export_to("/nowhere/at/all.calostyle")
+    dialog.export_to("/nowhere/at/all.calostyle", dialog.chosen["name"])
     yield lambda: "could not be written" in dialog.said.text()
     dialog.close()
     yield from closed(document)

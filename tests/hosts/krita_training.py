@@ -85,6 +85,16 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     assert bytes(part.selection.pixels) == b"\xff" * (40 * 30)
     parts = lesson(pictures="layers")
     assert all(layer.width <= 40 for layer in parts.layers) and len(parts.layers) == 3
+    reach = parts.selection.x + parts.selection.width, parts.selection.y + parts.selection.height
+    for layer in parts.layers:
+        assert layer.x + layer.width <= reach[0] and layer.y + layer.height <= reach[1], "all of it is judged"
+    other, _ = opened("GRAYA")
+    yield lambda: app.activeDocument() == other
+    every = lesson(pictures="documents")
+    assert [(layer.width, layer.format.channels) for layer in every.layers] == [(40, "BGRA"), (WIDTH, "GA")]
+    yield from closed(other)
+    app.setActiveDocument(document)
+    yield settled(document, photo)
     corner = Selection()
     corner.select(0, 0, 5, 5, 255)
     document.setSelection(corner)
@@ -154,7 +164,7 @@ def scenario_a_style_learns_while_filters_run_is_paused_and_goes_on():
     docker.choose("stylize")
     picture = pane.sample.picture
     job = learning().job
-    studio().run(document, "stylize", {"refine": 0})
+    studio().run(document, "restore", {})
     yield from patiently(lambda: key_of(document) not in studio().jobs)
     assert len(names(document)) == 2, sentences(document)
     assert learning().job == job, "the filter ran while the style learnt"

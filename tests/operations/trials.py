@@ -54,6 +54,16 @@ class Heedless:
         task.facts["kept"] = True
 
 
+@operation("Resumed", "Goes on at 80 % with what it learns.")
+@dataclass(frozen=True)
+class Resumed:
+    def run(self, task: Task) -> None:
+        for step in range(6):
+            task.progress(0.8 + 0.03 * step, "Learning", [1.0] * (step + 1))
+            time.sleep(0.3)
+        task.copy(task.layers[0], "Resumed")
+
+
 @operation("Fail", "Fails in the way that is asked for.")
 @dataclass(frozen=True)
 class Fail:

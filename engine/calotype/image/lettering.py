@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from calotype.image.codec import Box
+from calotype.image.margins import lead
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -155,17 +156,12 @@ def _grown(line: Marks, box: Box, tones: Floats, bare: Bools) -> Box:
     free = max(2, height // 4)  # above and below letters that were missed
     band = slice(max(0, box.y0 - free), box.y1 + free)
     columns = ((flat | inky)[band].mean(0) > 0.9) & (flat[band].mean(0) > 0.15)
-    x0 = box.x0 - max(_lead(columns[: box.x0][::-1]), height // 2)
-    x1 = box.x1 + max(_lead(columns[box.x1 :]), height // 2)
+    x0 = box.x0 - max(lead(columns[: box.x0][::-1]), height // 2)
+    x1 = box.x1 + max(lead(columns[box.x1 :]), height // 2)
     rows = flat[:, part[1]].mean(1) > 0.9
-    y0 = box.y0 - min(max(_lead(rows[: box.y0][::-1]), height // 2), 3 * height)
-    y1 = box.y1 + min(max(_lead(rows[box.y1 :]), height // 2), 3 * height)
+    y0 = box.y0 - min(max(lead(rows[: box.y0][::-1]), height // 2), 3 * height)
+    y1 = box.y1 + min(max(lead(rows[box.y1 :]), height // 2), 3 * height)
     return Box(max(0, x0), max(0, y0), x1, y1)
-
-
-def _lead(flags: Bools) -> int:
-    """How many at the beginning are set."""
-    return int(np.logical_and.accumulate(flags).sum())
 
 
 def _joined(count: int, a: Ints, b: Ints) -> Ints:

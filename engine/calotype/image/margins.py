@@ -52,7 +52,7 @@ def _margin(rows: Floats, seen: Bools) -> int:
     first = int(np.argmin(blank))
     plain = _share(np.abs(means - middle[:, None]).max(2) < ALIKE, counted) >= 0.95
     alike = np.abs(middle - middle[first]).max(1) < ALIKE
-    depth = _lead(blank | (plain & alike))
+    depth = lead(blank | (plain & alike))
     if depth == len(rows):
         return 0
     if depth > 0:
@@ -61,7 +61,7 @@ def _margin(rows: Floats, seen: Bools) -> int:
         stepped = np.abs(means[after] - inside).max(1) > STEP
         if _share(stepped, counted[after]) < STEPPED_MIN:
             constant = np.abs(means - middle[first]).max(2) < CONSTANT
-            depth = _lead(blank | (_share(constant, counted) >= 0.99))
+            depth = lead(blank | (_share(constant, counted) >= 0.99))
     return depth if depth <= SIDE_MAX * len(rows) else 0
 
 
@@ -89,6 +89,6 @@ def _share(flags: Bools, counted: Bools) -> Floats:
     return share
 
 
-def _lead(flags: Bools) -> int:
+def lead(flags: Bools) -> int:
     """How many at the beginning are set."""
     return int(np.logical_and.accumulate(flags).sum())

@@ -9,7 +9,6 @@ import tempfile
 import warnings
 from pathlib import Path
 
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
@@ -87,7 +86,8 @@ PARTS: dict[str, type[_Part]] = {"colour": Colour, "style": Style, "both": Both}
 def export(name: str, path: Path, network: dual.Dual) -> float:
     """Write a part, and return how far ONNX Runtime's results lie from torch's at another size.
 
-    name: of PARTS. network: on the CPU. Raises CalotypeError EXPORT_FAILED, and leaves path as it was.
+    name: of PARTS. network: on the CPU. Raises CalotypeError EXPORT_FAILED, NOT_WRITTEN, NOT_INSTALLED, and
+    leaves path as it was.
     """
     return _export(PARTS[name](network).eval(), path)
 
@@ -99,6 +99,14 @@ def style(name: str, path: Path) -> float:
 
 
 def _export(part: _Part, path: Path) -> float:
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise CalotypeError(
+            "NOT_INSTALLED",
+            "ONNX needs the packages onnx and onnxruntime (Python 3.11 or newer). Run 'python3 install.py' "
+            "again.",
+        ) from error
     sizes = {key: {2: "height", 3: "width"} for key in (*part.inputs, *part.outputs) if key not in FLAT}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that this exporter is the old one, and notes on constants
@@ -117,7 +125,13 @@ def _export(part: _Part, path: Path) -> float:
         if apart > APART_MAX:
             sentence = f"ONNX Runtime's result differs from torch's by {apart:.3g}. Please report it."
             raise CalotypeError("EXPORT_FAILED", sentence)
-        atomic.write(path, Path(file).read_bytes(), 0o644)
+        try:
+            atomic.write(path, Path(file).read_bytes(), 0o644)
+        except OSError as error:
+            sentence = (
+                f"{path} could not be written ({error.strerror}). Name a file in a folder that is there."
+            )
+            raise CalotypeError("NOT_WRITTEN", sentence) from error
     return apart
 
 
@@ -133,6 +147,8 @@ def _values(part: _Part, height: int, width: int) -> tuple[Tensor, ...]:
 
 @torch.no_grad()
 def _apart(part: _Part, file: str) -> float:
+    import onnxruntime
+
     given = _values(part, 80, 48)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     values = {key: value.numpy() for key, value in zip(part.inputs, given, strict=True)}

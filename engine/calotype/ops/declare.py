@@ -118,7 +118,7 @@ def style(label: str, help: str, none: str = "") -> Any:
 
 def pictures(label: str, help: str, default: str) -> Any:
     """Which of an editor's pictures are sent: one of params.PICTURES."""
-    labels = ("The whole document", "The active layer", "The selected layers")
+    labels = ("The whole document", "The active layer", "The selected layers", "All open documents")
     choices = tuple(zip(params.PICTURES, labels, strict=True))
     return _field(params.Pictures("", label, help, default, False, choices))
 

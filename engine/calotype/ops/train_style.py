@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from calotype.image import chroma as chromas
 from calotype.image import face as faces
 from calotype.image import files
 from calotype.image.codec import Box, Canvas
-from calotype.image.marks import painted as covered
+from calotype.image.marks import marked
 from calotype.models import dual, encoder, painter
 from calotype.models.manner import Manner
 from calotype.ops.declare import choice, file, number, operation, other_layer, pictures, text
@@ -70,58 +71,60 @@ class TrainStyle:
         {name: level.label for name, level in style.LEVELS.items()},
     )
     seconds: float | None = number(
-        "Time", "Seconds to train, instead of the level's own.", None, 1, 7200, "s"
+        "Time", "Seconds to train, instead of the level's own; instant takes none.", None, 1, 7200, "s"
     )
     exclude_layer: int | None = other_layer(
-        "Leave out", "A layer: nothing is learnt from what lies below its paint.", none="Nothing"
+        "Leave out",
+        "A layer: nothing is learnt from what lies below its paint; of one that covers all, below its white.",
+        none="Nothing",
     )
     more: str | None = file(
         "More pictures", "A picture file, or a folder of them, that the style is learnt from as well.", True
     )
 
     def run(self, task: Task) -> None:
-        resumed = not task.layers and self.more is None
-        name = _unfinished(self.name) if resumed else self._new_name(task)
-        with _writing(), shelf.training(name):
-            try:
-                self._learn(task, name, _resumed(name, task) if resumed else self._begin(name, task))
-            except Cancelled as stop:
-                if not stop.pause:
-                    shelf.clear(name)
-                raise Cancelled(stop.pause and shelf.is_unfinished(name)) from stop
+        with _writing():
+            if task.layers or self.more is not None:
+                wanted = self.name.strip() and shelf.check_free(self.name.strip(), learnt=True)
+                lesson = self._lesson(task)
+                name = self._free_name(wanted, task, lesson)
+            else:
+                lesson, name = None, _unfinished(self.name)
+            with shelf.training(name):
+                try:
+                    self._learn(task, name, lesson or _resumed(name, task))
+                except Cancelled as stop:
+                    if not stop.pause:
+                        shelf.clear(name)
+                    raise Cancelled(stop.pause and shelf.is_unfinished(name)) from stop
 
-    def _new_name(self, task: Task) -> str:
-        """Raises CalotypeError BAD_PARAMETER."""
-        if self.name.strip():
-            return shelf.check_free(self.name.strip())
-        return shelf.free_name(task.layers[0].shape.name if task.layers else Path(self.more or "").stem)
+    def _lesson(self, task: Task) -> style.Lesson:
+        """Raises Cancelled; CalotypeError BAD_PARAMETER, BAD_FILE."""
+        try:
+            subjects = list(self._subjects(task))
+            if max((min(subject.share.shape) for subject in subjects), default=0) < SIDE_PX_MIN:
+                raise CalotypeError(
+                    "BAD_FILE",
+                    f"There is too little to learn from. Choose or select {SIDE_PX_MIN} px or more a side.",
+                )
+            found = windows.chosen(subjects, encoder.shipped(torch.device("cpu")), tick=partial(_look, task))
+        except Cancelled as stop:
+            raise Cancelled(pause=False) from stop  # nothing is learnt yet
+        return style.Lesson.of(
+            found, tuple(s.name for s in subjects if s.share.any()), dual.shipped(task.device)
+        )
 
-    def _begin(self, name: str, task: Task) -> style.Lesson:
-        """What is to be learnt, now in its run's folder; what it has learnt there already stays."""
-        network = dual.shipped(task.device)
-        subjects = list(self._subjects(task))
-        if max((min(subject.share.shape) for subject in subjects), default=0) < SIDE_PX_MIN:
-            raise CalotypeError(
-                "BAD_FILE",
-                f"There is too little to learn from. Choose a picture of {SIDE_PX_MIN} px or more a side.",
-            )
-        found = windows.chosen(subjects, encoder.shipped(torch.device("cpu")))
-        lesson = style.Lesson.of(found, tuple(subject.name for subject in subjects), network)
-        kept = shelf.run_folder(name)
-        if not self._goes_on(kept, lesson, _network_of(task)):
-            shelf.clear(name)
-            kept.mkdir(parents=True)
-            lesson.save(kept / "lesson.safetensors")
-            plan = {"level": self.level, "seconds": self._seconds, "network": _network_of(task)}
-            atomic.write(kept / "plan.json", json.dumps(plan).encode(), 0o644)
-        return lesson
+    def _free_name(self, wanted: str, task: Task, lesson: style.Lesson) -> str:
+        """A free one, or that of an unfinished training of the same. Raises CalotypeError BAD_PARAMETER."""
+        source = task.layers[0].shape.name if task.layers else Path(self.more or "").stem
+        for name in [wanted] if wanted else shelf.free_names(source):
+            if not shelf.is_unfinished(name) or self._goes_on(name, lesson, task):
+                return name
+        raise shelf.unfinished_already(wanted)
 
-    @property
-    def _seconds(self) -> float:
-        return self.seconds or style.LEVELS[self.level].seconds
-
-    def _goes_on(self, kept: Path, lesson: style.Lesson, network: str) -> bool:
-        """Whether what is unfinished there, if anything, is the same as what is asked for."""
+    def _goes_on(self, name: str, lesson: style.Lesson, task: Task) -> bool:
+        """Whether what is unfinished of that name, if anything, is the same as what is asked for."""
+        kept, network = shelf.run_folder(name), _network_of(task)
         try:
             plan = json.loads((kept / "plan.json").read_text("utf-8"))
             same = plan["level"] == self.level and plan["network"] == network
@@ -133,26 +136,39 @@ class TrainStyle:
         left_out = None if self.exclude_layer is None else task.layers[self.exclude_layer]
         layers = [layer for layer in task.layers if layer is not left_out]
         for index, layer in enumerate(layers):
-            task.progress(0.01, "Looking at the pictures")
+            _look(task)
             limited = index == 0 or self.pictures == "layers"  # else they are documents of their own
             share = _share(layer, task if limited else None, left_out if limited else None)
             yield Subject(layer.thumbnail(*share.shape), share, layer.shape.name or f"Layer {index + 1}")
         for path in _pictures_at(self.more):
-            task.progress(0.01, "Looking at the pictures")
+            _look(task)
             canvas = Canvas.of(files.read(path).layer)
             share = _share(canvas)
             yield Subject(canvas.thumbnail(*share.shape), share, path.stem)
 
+    def _plan(self, task: Task, name: str, lesson: style.Lesson) -> tuple[str, float]:
+        """Level and seconds, in the run's folder with the lesson; what it has learnt already stays there."""
+        run = shelf.run_folder(name)
+        if shelf.is_unfinished(name):
+            plan = json.loads((run / "plan.json").read_text("utf-8"))
+        else:
+            shelf.clear(name)
+            run.mkdir(parents=True)
+            lesson.save(run / "lesson.safetensors")
+            plan = {"level": self.level, "network": _network_of(task)}
+        seconds = self.seconds or plan.get("seconds") or style.LEVELS[self.level].seconds
+        if seconds != plan.get("seconds"):
+            plan["seconds"] = seconds
+            atomic.write(run / "plan.json", json.dumps(plan).encode(), 0o644)
+        return plan["level"], float(seconds)
+
     def _learn(self, task: Task, name: str, lesson: style.Lesson) -> None:
-        plan = json.loads((shelf.run_folder(name) / "plan.json").read_text("utf-8"))
-        level = plan["level"]
+        level, seconds = self._plan(task, name, lesson)
         recipe = style.StyleRecipe(lesson, level, learning_rate=style.LEVELS[level].learning_rate)
-        weights, steps, spent_s = recipe.network().state_dict(), 0, 0.0
+        watch = _Watch(task, shelf.run_folder(name))
+        weights = recipe.network().state_dict()
         if level != "instant":
-            watch = _Watch(task, shelf.run_folder(name))
-            seconds = self.seconds or float(plan["seconds"])
             weights = _trained(recipe, watch, max(1.0, seconds - RESERVE_S))
-            steps, spent_s = watch.steps, watch.elapsed_s
         task.progress(0.97, "Keeping the style")
         network, manner = dual.shipped(task.device), style.changed(lesson, weights, level)
         figures = style.judged(manner, style.HELD_OUT, task.device.name)
@@ -160,15 +176,18 @@ class TrainStyle:
             level=level,
             sources=lesson.sources[:SOURCES_MAX],
             made=shelf.today(),
-            seconds=spent_s,
-            steps=steps,
+            seconds=watch.elapsed_s,
+            steps=watch.steps,
             content=figures["content"],
             style=figures["style"],
             network=painter.fingerprint(network),
             engine=VERSION,
         )
-        kept = shelf.add(name, manner.to_file(lesson.last, card, thumbnail(manner, network)))
+        kept = shelf.add(name, manner.to_file(lesson.last, card, thumbnail(manner, network)), learnt=True)
         shelf.finish(name)
+        if watch.rollbacks:
+            times = "once" if watch.rollbacks == 1 else f"{watch.rollbacks} times"
+            task.report(f"The training went astray {times}, and went on from where it was good.")
         self._tell(task, kept, card)
 
     def _tell(self, task: Task, name: str, card: Card) -> None:
@@ -199,11 +218,20 @@ def _resumed(name: str, task: Task) -> style.Lesson:
             raise ValueError("of another network")
         return style.Lesson.load(run / "lesson.safetensors")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CalotypeError(
-            "BAD_STYLE",
-            f"What '{name}' has learnt so far is damaged, or of an earlier Calotype. Discard it, then train "
-            "it again.",
-        ) from error
+        raise _damaged(name) from error
+
+
+def _damaged(name: str) -> CalotypeError:
+    return CalotypeError(
+        "BAD_STYLE",
+        f"What '{name}' has learnt so far is damaged, or of an earlier Calotype. Discard it, then train it "
+        "again.",
+    )
+
+
+def _look(task: Task) -> None:
+    """Raises Cancelled."""
+    task.progress(0.01, "Looking at the pictures")
 
 
 def _network_of(task: Task) -> str:
@@ -211,7 +239,10 @@ def _network_of(task: Task) -> str:
 
 
 def _trained(recipe: style.StyleRecipe, watch: "_Watch", seconds: float) -> dict[str, Tensor]:
-    """The best weights of the run in watch's folder. Raises Cancelled; CalotypeError TRAINING_DIVERGED."""
+    """The best weights of the run in watch's folder.
+
+    Raises Cancelled; CalotypeError TRAINING_DIVERGED, BAD_STYLE.
+    """
     schedule = loop.Schedule(None, seconds / 60, 10, checkpoint_s=5, evaluate_s=max(10.0, seconds / 4))
     device = watch.task.device.name
     try:
@@ -219,6 +250,8 @@ def _trained(recipe: style.StyleRecipe, watch: "_Watch", seconds: float) -> dict
             recipe, style.TRAIN, style.HELD_OUT, watch.run, schedule, device=device, watch=watch
         )
     except CalotypeError as error:
+        if error.code == "BAD_WEIGHTS":  # its checkpoint's
+            raise _damaged(watch.run.name) from error
         if error.code != "TRAINING_DIVERGED":
             raise
         raise CalotypeError(
@@ -239,14 +272,14 @@ class _Watch:
         self.run = run
         self.file = run / "curve.json"
         self.stopped: Cancelled | None = None
-        self.steps, self.elapsed_s = 0, 0.0
+        self.steps, self.rollbacks, self.elapsed_s = 0, 0, 0.0
         self.curve: list[float] = []
         self.face = faces.face(192)
         self._showed_at = self._saved_at = time.monotonic()
 
     def __call__(self, moment: loop.Moment) -> bool:
         step = self.steps = moment.state.step
-        self.elapsed_s = moment.state.elapsed_s
+        self.elapsed_s, self.rollbacks = moment.state.elapsed_s, moment.state.rollbacks
         if not self.curve and step > 1 and self.file.exists():
             self.curve = json.loads(self.file.read_text("utf-8"))
         if math.isfinite(moment.loss):
@@ -260,7 +293,8 @@ class _Watch:
             self._saved_at = now
             self._save()
         try:
-            self.task.progress(0.02 + 0.94 * moment.progress, "Learning", self.curve)
+            stage = "Learning" if not self.rollbacks else "Learning, from where it was good"
+            self.task.progress(0.02 + 0.94 * moment.progress, stage, self.curve)
         except Cancelled as stop:
             self.stopped = stop
             self._save()
@@ -296,7 +330,8 @@ def _share(layer: Canvas, task: Task | None = None, excluded: Canvas | None = No
         mask = task.selection.mask(Box(x, y, x + box.width, y + box.height))
         share = share * interpolate(mask[None, None], (height, width), mode="area")[0, 0]
     if excluded is not None:
-        share = share * (1 - covered(layer, excluded, height, width)[1][0])
+        covered = torch.from_numpy(marked(layer, excluded)).float()
+        share = share * (1 - interpolate(covered[None, None], (height, width), mode="area")[0, 0])
     return share
 
 

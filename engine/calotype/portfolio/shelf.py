@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ import psutil
 
 from calotype import names, stylebook
 from calotype.portfolio import stylefile
-from calotype.portfolio.stylefile import SUFFIX, Card, Stylefile
+from calotype.portfolio.stylefile import Card, Stylefile
 from calotype_wire import atomic, places
 from calotype_wire.errors import CalotypeError
+from calotype_wire.styles import SUFFIX
 
 COUNT_MAX = 150
+LOCKED_S = 5.0
+"""How long a change may wait for another one."""
+
 NAME_CHARS_MAX = 40
 """So that all of them fit a message of the wire."""
 
@@ -81,13 +86,16 @@ def logs_folder() -> Path:
 
 
 def stamp() -> Stamp:
-    """Cheap: to be asked for often."""
+    """Cheap: to be asked for often. A training that goes on writes into its folder all the time."""
     found = []
     for place in (folder(), unfinished_folder()):
         with contextlib.suppress(OSError), os.scandir(place) as entries:
             for entry in entries:
                 facts = entry.stat(follow_symlinks=False)
-                found.append((entry.name, facts.st_mtime_ns, facts.st_size))
+                changed = (
+                    (0, 0) if entry.is_dir(follow_symlinks=False) else (facts.st_mtime_ns, facts.st_size)
+                )
+                found.append((entry.name, *changed))
     return tuple(sorted(found))
 
 
@@ -121,9 +129,12 @@ def damaged() -> dict[str, str]:
 
 
 def get(name: str) -> Stylefile:
-    """Raises CalotypeError NO_STYLE, BAD_STYLE."""
+    """Raises CalotypeError NO_STYLE, BAD_STYLE, BAD_FILE."""
     path = file_of(match(name))
-    facts = path.stat()
+    try:
+        facts = path.lstat()
+    except OSError as error:  # it was there a moment ago
+        raise CalotypeError("NO_STYLE", f"The style '{names.plain(name, 40)}' has gone.") from error
     return _read(path, facts.st_mtime_ns, facts.st_size)
 
 
@@ -151,36 +162,54 @@ def choices() -> list[tuple[str, str]]:
     return sorted(known, key=lambda choice: choice[0] not in loved)
 
 
-def free_name(wanted: str) -> str:
-    """wanted, or with a number where it is taken."""
+def free_names(wanted: str) -> Iterator[str]:
+    """wanted, if no style has it, and then the same with a number. What is unfinished may have them."""
     base = names.near(wanted, NAME_CHARS_MAX - 4) or "Style"
     taken = _taken()
-    numbered = (f"{base} {number}" for number in range(2, COUNT_MAX + 3))
-    return next(n for n in (base, *numbered) if not any(names.same(n, each) for each in taken))
+    numbered = (f"{base} {number}" for number in count(2))
+    return (n for n in chain([base], numbered) if not any(names.same(n, each) for each in taken))
 
 
-def check_free(name: str) -> str:
-    """The name in the form that it is kept in. Raises CalotypeError BAD_PARAMETER."""
+def free_name(wanted: str) -> str:
+    """wanted, or with a number where it is taken, be it by what is unfinished."""
+    return next(name for name in free_names(wanted) if not is_unfinished(name))
+
+
+def check_free(name: str, learnt: bool = False) -> str:
+    """The name in the form that it is kept in. learnt: what is unfinished of that name may take it.
+
+    Raises CalotypeError BAD_PARAMETER.
+    """
     known = names.checked(name, "style", NAME_CHARS_MAX)
     if any(names.same(known, each) for each in _taken()):
         raise CalotypeError(
             "BAD_PARAMETER", f"There is a style '{known}' already. Choose another name, or rename that one."
         )
+    if not learnt and is_unfinished(known):
+        raise unfinished_already(known)
     return known
+
+
+def unfinished_already(name: str) -> CalotypeError:
+    return CalotypeError(
+        "BAD_PARAMETER",
+        f"A training of '{name}' is unfinished. Let it go on or discard it under Styles, or choose another "
+        "name.",
+    )
 
 
 def _taken() -> list[str]:
     return [*own_names(), *(style.name for style in stylebook.catalogue())]
 
 
-def add(name: str, data: bytes) -> str:
+def add(name: str, data: bytes, learnt: bool = False) -> str:
     """Put a style's file on the shelf under that name, or not at all. Returns the name.
 
-    Raises CalotypeError BAD_STYLE, BAD_PARAMETER, NOT_WRITTEN.
+    learnt: as of check_free. Raises CalotypeError BAD_STYLE, BAD_PARAMETER, NOT_WRITTEN.
     """
     stylefile.parse(data)
     with _shelf():
-        known = check_free(name)
+        known = check_free(name, learnt)
         if len(own_names()) >= COUNT_MAX:
             raise CalotypeError(
                 "BAD_PARAMETER",
@@ -216,6 +245,7 @@ def rename(name: str, to: str) -> str:
         new = names.checked(to, "style", NAME_CHARS_MAX)
         if not names.same(old, new):
             check_free(new)
+            shutil.rmtree(logs_folder() / new, ignore_errors=True)  # of a file that somebody removed
         os.replace(file_of(old), file_of(new))
         if (logs_folder() / old).exists():
             os.replace(logs_folder() / old, logs_folder() / new)
@@ -260,12 +290,15 @@ def _love(change: Any) -> None:
 
 
 @contextlib.contextmanager
-def training(name: str) -> Iterator[None]:
-    """While a style learns: nobody else trains or discards it. Raises CalotypeError BUSY."""
+def training(name: str, patience_s: float = 1.0) -> Iterator[None]:
+    """While a style learns: nobody else trains or discards it. Raises CalotypeError BUSY.
+
+    patience_s: whoever only looks whether it learns holds it for a moment.
+    """
     unfinished_folder().mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(unfinished_folder() / f".{name}.lock", mode=0o600)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(patience_s)
     except filelock.Timeout as error:
         raise CalotypeError(
             "BUSY", f"'{name}' is being trained already. Wait for it, or pause it."
@@ -278,7 +311,7 @@ def training(name: str) -> Iterator[None]:
 
 def _in_training(name: str) -> bool:
     try:
-        with training(name):
+        with training(name, 0):
             return False
     except CalotypeError:
         return True
@@ -292,8 +325,8 @@ def clear(name: str) -> None:
 def finish(name: str) -> None:
     """A style has learnt all: what the training told stays, for whoever wants to know."""
     run, kept = run_folder(name), logs_folder() / name
-    for part in ("checkpoint.safetensors", "best.safetensors", "lesson.safetensors", "lesson.json"):
-        (run / part).unlink(missing_ok=True)
+    for part in [*run.glob("*.safetensors"), run / "lesson.json", *run.glob(".*.tmp")]:
+        part.unlink(missing_ok=True)
     shutil.rmtree(kept, ignore_errors=True)
     kept.parent.mkdir(exist_ok=True)
     os.replace(run, kept)
@@ -312,16 +345,17 @@ def unfinished() -> list[dict[str, Any]]:
 
 
 def is_unfinished(name: str) -> bool:
-    return name in [each["name"] for each in unfinished()]
+    return any(names.same(name, each["name"]) for each in unfinished())
 
 
 def discard(name: str) -> None:
-    """What is unfinished of that name. Raises CalotypeError NO_STYLE."""
-    if not is_unfinished(name):
+    """What is unfinished of that name. Raises CalotypeError NO_STYLE, BUSY."""
+    known = next((each["name"] for each in unfinished() if names.same(name, each["name"])), None)
+    if known is None:
         sentence = f"No training of '{names.plain(name, 40)}' is unfinished."
         raise CalotypeError("NO_STYLE", sentence)
-    with training(name):
-        clear(name)
+    with training(known):
+        clear(known)
 
 
 def today() -> str:
@@ -333,9 +367,12 @@ def _shelf() -> Iterator[None]:
     """One at a time."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder() / ".lock", mode=0o600):
+        with filelock.FileLock(folder() / ".lock", LOCKED_S, mode=0o600):
             _sweep()
             yield
+    except filelock.Timeout as error:
+        sentence = "Another program is changing the styles. Try again in a moment."
+        raise CalotypeError("BUSY", sentence) from error
     except OSError as error:
         raise _not_written(folder(), error) from error
 

@@ -4,20 +4,23 @@ It may come from anybody: it is read whole, checked in every length and kind, an
 """
 
 import dataclasses
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors
+from PIL import Image
 
 from calotype.names import plain
 from calotype_wire.errors import CalotypeError
+from calotype_wire.styles import SUFFIX
 
-SUFFIX = ".calostyle"
 FORMAT = 1
 BYTES_MAX = 4 << 20
 THUMBNAIL_BYTES_MAX = 32 << 10
+THUMBNAIL_PX_MAX = 512
 SOURCES_MAX = 20
 TEXT_CHARS_MAX = 80
 
@@ -166,14 +169,21 @@ def parse(data: bytes) -> Stylefile:
         card = Card.from_json(metadata["card"])
     except CalotypeError:
         raise
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise _refused("its header or its card is damaged") from error
     thumbnail = tensors.pop("thumbnail", None)
     if thumbnail is None or thumbnail["dtype"] != "U8" or len(thumbnail["data"]) > THUMBNAIL_BYTES_MAX:
         raise _refused("its thumbnail is missing or too large")
     picture = bytes(thumbnail["data"])
-    if not picture.startswith(b"\xff\xd8\xff"):
-        raise _refused("its thumbnail is no JPEG")
+    if not _is_small_jpeg(picture):
+        raise _refused(f"its thumbnail is no JPEG of {THUMBNAIL_PX_MAX} px or less")
     wanted = shapes(card.level)
     if set(tensors) != set(wanted):
         odd = sorted(set(tensors) ^ set(wanted))
@@ -184,6 +194,18 @@ def parse(data: bytes) -> Stylefile:
         if _not_finite(tensor["data"]):
             raise _refused(f"its '{name}' has values that are no numbers")
     return Stylefile(card, data, picture)
+
+
+def _is_small_jpeg(data: bytes) -> bool:
+    """Whole, and of a size that costs nothing to show, whatever its header says."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+            if max(picture.size) > THUMBNAIL_PX_MAX:
+                return False
+            picture.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    return True
 
 
 _EXPONENT = bytes(byte & 0x7C == 0x7C for byte in range(256))

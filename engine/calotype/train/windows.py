@@ -5,8 +5,8 @@ of the whole that it stands for: greedy farthest points (Gonzalez 1985, "Cluster
 intercluster distance") between the encoder's statistics (Gatys et al. 2016; Huang and Belongie 2017).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -51,24 +51,31 @@ class Window:
 
 
 def chosen(
-    subjects: Sequence[Subject], encoder: nn.Module, count: int = 16, side_px: int = 256
+    subjects: Sequence[Subject],
+    encoder: nn.Module,
+    count: int = 16,
+    side_px: int = 256,
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Window]:
     """Up to count windows, fewer where the pictures are alike everywhere; the most usual part first.
 
     encoder: gives stages (B, C, h, w) of pictures (B, 3, H, W). side_px: of a window, or less where a picture
-    is smaller.
+    is smaller. tick: called many times meanwhile; may raise to stop.
     Raises CalotypeError BAD_PARAMETER where nothing may be learnt from; ValueError where count is below 1,
     side_px below 64, or a share's sides are not its picture's.
     """
     if count < 1 or side_px < SIDE_MIN_PX:
         raise ValueError(f"{count} windows of {side_px} px: at least 1 of {SIDE_MIN_PX} px")
-    laid = [w for number, subject in enumerate(subjects) for w in _laid(number, subject, side_px)]
+    laid = []
+    for number, subject in enumerate(subjects):
+        tick()
+        laid += _laid(number, subject, side_px)
     looked_at = _spread(_learnable(laid), LOOKED_AT_MAX)
     areas = torch.stack([window.share.double().sum() for window in looked_at])
     with torch.inference_mode():
-        centres, nearest = _farthest(_described(looked_at, encoder), count)
+        centres, nearest = _farthest(_described(looked_at, encoder, tick), count)
     parts = torch.zeros(len(centres), dtype=torch.float64).index_add_(0, nearest, areas) / areas.sum()
-    return [_weighted(looked_at[i], float(part)) for i, part in zip(centres, parts, strict=True)]
+    return [replace(looked_at[i], weight=float(part)) for i, part in zip(centres, parts, strict=True)]
 
 
 def learnable(subject: Subject) -> Tensor:
@@ -150,9 +157,12 @@ def _spread(windows: list[Window], count: int) -> list[Window]:
     return [windows[i * (len(windows) - 1) // (count - 1)] for i in range(count)]
 
 
-def _described(windows: list[Window], encoder: nn.Module) -> Tensor:
+def _described(windows: list[Window], encoder: nn.Module, tick: Callable[[], None]) -> Tensor:
     """Means and deviations of each stage where may be learnt from, (N, D), each stage counting alike."""
-    found = [[_moments(x, window.share) for x in encoder(window.picture[None])] for window in windows]
+    found = []
+    for window in windows:
+        tick()
+        found.append([_moments(x, window.share) for x in encoder(window.picture[None])])
     stages = [torch.stack(stage) for stage in zip(*found, strict=True)]
     return torch.cat([x / x.norm(dim=1).mean().clamp_min(1e-6) for x in stages], 1)
 
@@ -176,7 +186,3 @@ def _farthest(points: Tensor, count: int) -> tuple[list[int], Tensor]:
         centres.append(int(reach.argmax()))
         reach = torch.minimum(reach, apart[centres[-1]])
     return centres, apart[centres].argmin(0)
-
-
-def _weighted(window: Window, weight: float) -> Window:
-    return Window(window.picture, window.share, weight, window.subject, window.y0, window.x0)
