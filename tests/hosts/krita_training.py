@@ -88,7 +88,7 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     reach = parts.selection.x + parts.selection.width, parts.selection.y + parts.selection.height
     for layer in parts.layers:
         assert layer.x + layer.width <= reach[0] and layer.y + layer.height <= reach[1], "all of it is judged"
-    other, _ = opened("GRAYA")
+    other, _ = opened("GRAYA", "U8", "")
     yield lambda: app.activeDocument() == other
     every = lesson(pictures="documents")
     assert [(layer.width, layer.format.channels) for layer in every.layers] == [(40, "BGRA"), (WIDTH, "GA")]

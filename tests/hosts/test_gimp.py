@@ -65,7 +65,7 @@ def record(gimp, first):
 
 @pytest.fixture(scope="module")
 def training(gimp, first):
-    return gimp.run(HERE / "gimp_training.py")
+    return gimp.run(HERE / "gimp_training.py", timeout_s=600)
 
 
 @pytest.fixture(scope="module")
