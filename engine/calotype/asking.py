@@ -34,11 +34,11 @@ def answer(request: Request, quiet: bool) -> Result:
                     return event
         except KeyboardInterrupt:
             ended = _cancelled(client)
-            if ended is None:
+            if isinstance(ended, Failed):
+                raise CalotypeError(ended.code, ended.sentence) from None
+            if ended is None or ended.layers:
                 raise
-            if isinstance(ended, Result):  # it was done already
-                return ended
-            raise CalotypeError(ended.code, ended.sentence) from None
+            return ended  # what has learnt has kept it already
         finally:
             client.close()
     raise AssertionError("every job is answered")
@@ -49,10 +49,12 @@ def _cancelled(client: Client) -> Failed | Result | None:
     for job in client.jobs:
         client.cancel(job, pause=True)
     for _ in range(200):
-        client.wait(0.05)
         for event in client.pump():
             if isinstance(event, Failed | Result):
                 return event
+        if not client.jobs:
+            return None
+        client.wait(0.05)
     return None
 
 

@@ -203,6 +203,16 @@ class Layer:
         return LayerShape(self.width, self.height, self.format, self.name, self.x, self.y, size, self.place)
 
 
+def reaches(selection: Layer, x: int, y: int, width: int, height: int) -> bool:
+    """Whether anything of a box is selected. selection: one channel of 8 bits, in document coordinates."""
+    left, right = max(0, x - selection.x), min(selection.width, x + width - selection.x)
+    top, bottom = max(0, y - selection.y), min(selection.height, y + height - selection.y)
+    mask, step = bytes(selection.pixels), selection.width
+    return any(
+        mask[row * step + left : row * step + max(left, right)].strip(b"\0") for row in range(top, bottom)
+    )
+
+
 @dataclass(frozen=True)
 class LayerShape:
     """All of a Layer but its bytes. On the wire the bytes follow in chunks: pixels, then the profile."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import astuple
 from pathlib import PurePath
 
 import pixels
@@ -10,7 +11,7 @@ from pixels import Box, bad_input
 
 from calotype_wire.client import Request
 from calotype_wire.params import Operation
-from calotype_wire.protocol import Layer
+from calotype_wire.protocol import Layer, reaches
 
 Seen = tuple[list[Layer], Layer | None]
 """Layers, and what is selected of them; None where nothing is."""
@@ -106,7 +107,7 @@ def _layers(image: Gimp.Image, layers: list[Gimp.Layer]) -> Seen:
     area = Box(left, top, right - left, bottom - top)
     selection = pixels.selected(image, area)
     boxes = [(layer, area.within(pixels.box_of(layer))) for layer in layers]
-    found = [pixels.part(layer, box) for layer, box in boxes if box.width and box.height]
+    found = [pixels.part(layer, box) for layer, box in boxes if reaches(selection, *astuple(box))]
     if not found:
         raise pixels.outside()
     return found, selection

@@ -12,7 +12,7 @@ from krita import Krita
 from calotype_krita.qt import QtCore
 from calotype_krita.spaces import Space, scratch
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Layer, PixelFormat
+from calotype_wire.protocol import Layer, PixelFormat, reaches
 
 CONTEXT_PX = 128
 """What the engine sees around a selection."""
@@ -111,7 +111,7 @@ def read(node: Any, area: Any = None) -> tuple[Layer, Space]:
 
 def _sent(thing: Any, name: str, area: Any, pixels_of: Callable[..., Any]) -> tuple[Layer, Space]:
     """thing: a Node or a Document, of which pixels_of gives what lies in a box."""
-    place = (area.x(), area.y(), area.width(), area.height())
+    place = _place(area)
     own = Space.of(thing)
     space = own.travelling
     if area.width() * area.height() * max(own.bytes_a_pixel, space.bytes_a_pixel) >= BYTES_MAX:
@@ -150,10 +150,13 @@ def read_pictures(document: Any, what: str, marked: Sequence[Any] = ()) -> tuple
         everything = everything.united(node.bounds())
     named = f"the layer '{nodes[0].name()}'" if len(nodes) == 1 else "the selected layers"
     selection, area = _selection(document, everything, named, 0)
-    touched = [node for node in nodes if node.bounds().intersects(area)]
+    parts = [(node, node.bounds().intersected(area)) for node in nodes]
+    there = [(node, box) for node, box in parts if not box.isEmpty()]
+    touched = [(node, box) for node, box in there if selection is None or reaches(selection, *_place(box))]
     if not touched and not everything.isEmpty():
         raise _untouched(named)
-    return [_seen(read(node, node.bounds().intersected(area))[0]) for node in touched or nodes], selection
+    layers = [read(node, box)[0] for node, box in touched or parts]
+    return [layer for layer in layers if _is_seen(layer)] or [_seen(layers[0])], selection
 
 
 def _projection(document: Any, area: Any) -> Layer:
@@ -220,13 +223,17 @@ def _selection(
             "The selection is empty. Select a part of the picture, or choose Select > Deselect.",
         )
     box = box.intersected(bounds)
-    place = (box.x(), box.y(), box.width(), box.height())
+    place = _place(box)
     mask = bytes(selection.pixelData(*place)) if not box.isEmpty() else b""
     if mask.count(0) == len(mask):
         raise _untouched(what)
     x, y, width, height = place
     layer = Layer(width, height, PixelFormat("G"), mask, "selection", x, y)
     return layer, box.adjusted(-context_px, -context_px, context_px, context_px).intersected(bounds)
+
+
+def _place(box: Any) -> tuple[int, int, int, int]:
+    return box.x(), box.y(), box.width(), box.height()
 
 
 def _untouched(what: str) -> CalotypeError:

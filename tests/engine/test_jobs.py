@@ -62,9 +62,8 @@ def test_progress_rises_and_tells_the_time_left(client: Client) -> None:
 
 def test_what_goes_on_in_the_middle_tells_the_time_left_by_its_own_pace(client: Client) -> None:
     last = progressed(client, Request("resumed", [PHOTO]))[-1]
-    assert last.fraction == pytest.approx(0.95)
     assert last.seconds_left is not None
-    assert last.seconds_left > 0.3  # 1.5 s took it from 80 to 95 %
+    assert last.seconds_left / (1 - last.fraction) > 5  # it takes 10 s for all, and had 80 % when it began
 
 
 @pytest.mark.parametrize(

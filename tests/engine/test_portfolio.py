@@ -114,10 +114,46 @@ def test_what_is_unfinished_keeps_its_name() -> None:
     assert shelf.add("Hand", styles.file(), learnt=True) == "Hand"
 
 
+@pytest.mark.parametrize(
+    "plan", ["torn", '{"level": "huge"}', "[1]", f'{{"level": "best", "seconds": {10**400}}}']
+)
+def test_a_damaged_training_is_listed_and_can_be_discarded(plan: str) -> None:
+    run = unfinished("Hand")
+    (run / "plan.json").write_text(plan)
+    assert shelf.unfinished() == []
+    (run / "lesson.safetensors").write_bytes(b"what there is to learn")
+    assert [each["level"] for each in shelf.unfinished()] == ["damaged"]
+    shelf.discard("hand")
+    assert shelf.unfinished() == []
+
+
+def test_a_name_that_no_system_could_keep_gets_a_number() -> None:
+    assert shelf.free_name("con") == "con 2"
+
+
+def test_a_path_that_is_too_long_is_told_of(tmp_path: Path) -> None:
+    shelf.add("Hand", styles.file())
+    long = tmp_path / ("x" * 300 + ".calostyle")
+    assert complaint(shelf.import_file, long).code == "BAD_FILE"
+    assert complaint(shelf.export_file, "Hand", long).code == "NOT_WRITTEN"
+
+
+def test_a_name_is_given_other_cases_whatever_lies_there() -> None:
+    shelf.add("Hand", styles.file())
+    for name in ("Hand", "hand"):
+        (shelf.logs_folder() / name).mkdir(parents=True, exist_ok=True)
+        (shelf.logs_folder() / name / "log.csv").write_text(name)
+    assert shelf.rename("Hand", "hand") == "hand"
+    assert [path.name for path in shelf.logs_folder().iterdir()] == ["hand"]
+
+
 def test_a_training_that_goes_on_is_no_news() -> None:
     run = unfinished("Hand")
     before = shelf.stamp()
     (run / "checkpoint.safetensors").write_bytes(b"new")
+    assert shelf.stamp() == before
+    with shelf.training("Hand"):
+        assert shelf.stamp() != before
     assert shelf.stamp() == before
     unfinished("Arm")
     assert shelf.stamp() != before

@@ -24,6 +24,7 @@ from calotype.ops.task import Cancelled, Task
 from calotype.portfolio import shelf
 from calotype.train import loop, style
 from calotype_wire.errors import CalotypeError
+from conftest import layer
 
 ops.discover()
 
@@ -108,6 +109,16 @@ class TestLessons:
         learn(task_of(CELLS), name="Cells")
         learn(task_of(halves, mask), name="Masked", exclude_layer=1)
         assert apart(moments_of("Masked"), moments_of("Cells")) < 0.1
+
+    def test_an_opaque_patch_leaves_out_what_it_covers(self) -> None:
+        halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
+        patch = np.zeros((256, 256, 4), np.uint8)  # dark
+        patch[..., 3] = 255
+        task = task_of(halves)
+        task.layers.append(Canvas.of(layer(patch, "RGBA", x=256)))
+        learn(task_of(CELLS), name="Cells")
+        learn(task, name="Patched", exclude_layer=1)
+        assert apart(moments_of("Patched"), moments_of("Cells")) < 0.1
 
     def test_of_selected_layers_all_are_limited_by_selection_and_paint(self) -> None:
         halves = np.concatenate([CELLS, photos.coffee()[:256, :256]], axis=1)
@@ -267,11 +278,14 @@ class TestStopping:
         task = Task([], None, False, styles.CPU, lambda *_: memoryview(b""), lambda f, s, c=(): None)
         with pytest.raises(Cancelled):
             learn(stopping(True, 1), name="Hand", level="standard", seconds=7)
-        assert learn(task, name="Hand") == "Hand"
+        assert learn(task, name="hand") == "Hand"
 
-    def test_a_cancel_leaves_nothing(self) -> None:
+    @pytest.mark.parametrize(
+        ("after", "at", "level"), [(2, "Learning", "standard"), (2, "Keeping the style", "instant")]
+    )
+    def test_a_cancel_leaves_nothing(self, after: int, at: str, level: str) -> None:
         with pytest.raises(Cancelled):
-            learn(stopping(False, 2), name="Hand", level="standard", seconds=30)
+            learn(stopping(False, after, at), name="Hand", level=level, seconds=30)
         assert shelf.unfinished() == []
         assert shelf.kept() == []
 

@@ -152,6 +152,12 @@ def test_several_layers_are_learnt_from_and_the_excluded_one_is_not():
     image.clean_all()
     assert sources(wide) == ["photo", "dots"]
     assert apart(wide, train(image, layer, name="narrow", pictures="layer")) > 0.05, "both are learnt from"
+    other.resize(40, 40, 0, 0)
+    other.set_offsets(150, 0)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 60, 180)
+    image.select_rectangle(Gimp.ChannelOps.ADD, 0, 120, 240, 60)
+    image.clean_all()
+    assert sources(train(image, other, layer, name="in a corner", pictures="layers")) == ["photo"]
 
 
 def test_all_open_documents_are_one_style_and_the_selection_is_the_first_ones():

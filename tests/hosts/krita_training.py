@@ -88,6 +88,9 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     reach = parts.selection.x + parts.selection.width, parts.selection.y + parts.selection.height
     for layer in parts.layers:
         assert layer.x + layer.width <= reach[0] and layer.y + layer.height <= reach[1], "all of it is judged"
+    chosen.select(30, 20, 20, 10, 0)  # where the spot is
+    document.setSelection(chosen)
+    assert sorted(layer.name for layer in lesson(pictures="layers").layers) == ["Hidden", "Photo"]
     other, _ = opened("GRAYA", "U8", "")
     yield lambda: app.activeDocument() == other
     every = lesson(pictures="documents")

@@ -11,7 +11,7 @@ from hosts.gimp import Gimp
 from hosts.test_krita import STAGE, TRIALS, Studio
 
 reason = rootfs.why_not()
-pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.skipif(reason is not None, reason=str(reason)), pytest.mark.timeout(600)]
 
 IN_KRITA = """
 from krita_stage import *

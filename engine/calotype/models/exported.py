@@ -100,6 +100,7 @@ def style(name: str, path: Path) -> float:
 
 def _export(part: _Part, path: Path) -> float:
     try:
+        import onnx  # noqa: F401 torch's exporter needs it
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise CalotypeError(

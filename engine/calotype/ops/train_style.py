@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,15 +13,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from calotype import names
 from calotype.image import chroma as chromas
 from calotype.image import face as faces
 from calotype.image import files
 from calotype.image.codec import Box, Canvas
-from calotype.image.marks import marked
+from calotype.image.marks import marked, painted
 from calotype.models import dual, encoder, painter
 from calotype.models.manner import Manner
 from calotype.ops.declare import choice, file, number, operation, other_layer, pictures, text
@@ -124,11 +126,10 @@ class TrainStyle:
 
     def _goes_on(self, name: str, lesson: style.Lesson, task: Task) -> bool:
         """Whether what is unfinished of that name, if anything, is the same as what is asked for."""
-        kept, network = shelf.run_folder(name), _network_of(task)
         try:
-            plan = json.loads((kept / "plan.json").read_text("utf-8"))
-            same = plan["level"] == self.level and plan["network"] == network
-            return same and style.Lesson.load(kept / "lesson.safetensors").same(lesson)
+            plan = shelf.plan(name)
+            same = plan["level"] == self.level and plan["network"] == _network_of(task)
+            return same and style.Lesson.load(shelf.run_folder(name) / shelf.LESSON).same(lesson)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -150,17 +151,16 @@ class TrainStyle:
         """Level and seconds, in the run's folder with the lesson; what it has learnt already stays there."""
         run = shelf.run_folder(name)
         if shelf.is_unfinished(name):
-            plan = json.loads((run / "plan.json").read_text("utf-8"))
+            plan = shelf.plan(name)
         else:
             shelf.clear(name)
             run.mkdir(parents=True)
-            lesson.save(run / "lesson.safetensors")
-            plan = {"level": self.level, "network": _network_of(task)}
-        seconds = self.seconds or plan.get("seconds") or style.LEVELS[self.level].seconds
-        if seconds != plan.get("seconds"):
-            plan["seconds"] = seconds
-            atomic.write(run / "plan.json", json.dumps(plan).encode(), 0o644)
-        return plan["level"], float(seconds)
+            lesson.save(run / shelf.LESSON)
+            plan = {"level": self.level, "seconds": None, "network": _network_of(task)}
+        seconds = self.seconds or plan["seconds"] or style.LEVELS[self.level].seconds
+        if seconds != plan["seconds"]:
+            atomic.write(run / shelf.PLAN, json.dumps({**plan, "seconds": seconds}).encode(), 0o644)
+        return plan["level"], seconds
 
     def _learn(self, task: Task, name: str, lesson: style.Lesson) -> None:
         level, seconds = self._plan(task, name, lesson)
@@ -183,6 +183,7 @@ class TrainStyle:
             network=painter.fingerprint(network),
             engine=VERSION,
         )
+        task.progress(0.99, "Keeping the style")
         kept = shelf.add(name, manner.to_file(lesson.last, card, thumbnail(manner, network)), learnt=True)
         shelf.finish(name)
         if watch.rollbacks:
@@ -200,23 +201,23 @@ class TrainStyle:
 
 def _unfinished(name: str) -> str:
     """Raises CalotypeError NO_STYLE."""
-    names = [each["name"] for each in shelf.unfinished()]
-    if name not in names:
+    known = [each["name"] for each in shelf.unfinished()]
+    found = next((each for each in known if names.same(each, name)), None)
+    if found is None:
         raise CalotypeError(
             "NO_STYLE",
             "There is nothing to learn from: give a picture, or the name of an unfinished training "
-            f"({', '.join(names) or 'there is none'}).",
+            f"({', '.join(known) or 'there is none'}).",
         )
-    return name
+    return found
 
 
 def _resumed(name: str, task: Task) -> style.Lesson:
     """What an unfinished training is to learn. Raises CalotypeError BAD_STYLE."""
-    run = shelf.run_folder(name)
     try:
-        if json.loads((run / "plan.json").read_text("utf-8"))["network"] != _network_of(task):
+        if shelf.plan(name)["network"] != _network_of(task):
             raise ValueError("of another network")
-        return style.Lesson.load(run / "lesson.safetensors")
+        return style.Lesson.load(shelf.run_folder(name) / shelf.LESSON)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(name) from error
 
@@ -261,7 +262,10 @@ def _trained(recipe: style.StyleRecipe, watch: "_Watch", seconds: float) -> dict
         ) from error
     if watch.stopped:
         raise watch.stopped
-    return load_file(best)
+    try:
+        return load_file(best)
+    except (OSError, SafetensorError) as error:
+        raise _damaged(watch.run.name) from error
 
 
 class _Watch:
@@ -281,7 +285,8 @@ class _Watch:
         step = self.steps = moment.state.step
         self.elapsed_s, self.rollbacks = moment.state.elapsed_s, moment.state.rollbacks
         if not self.curve and step > 1 and self.file.exists():
-            self.curve = json.loads(self.file.read_text("utf-8"))
+            with suppress(OSError, ValueError, TypeError):
+                self.curve = [float(loss) for loss in json.loads(self.file.read_text("utf-8"))]
         if math.isfinite(moment.loss):
             before = self.curve[: step - 1]
             self.curve = [*before, moment.loss + CALM * (before[-1] - moment.loss) if before else moment.loss]
@@ -330,9 +335,17 @@ def _share(layer: Canvas, task: Task | None = None, excluded: Canvas | None = No
         mask = task.selection.mask(Box(x, y, x + box.width, y + box.height))
         share = share * interpolate(mask[None, None], (height, width), mode="area")[0, 0]
     if excluded is not None:
-        covered = torch.from_numpy(marked(layer, excluded)).float()
-        share = share * (1 - interpolate(covered[None, None], (height, width), mode="area")[0, 0])
+        share = share * (1 - _left_out(layer, excluded, height, width))
     return share
+
+
+def _left_out(layer: Canvas, excluded: Canvas, height: int, width: int) -> Tensor:
+    """How far the layer, reduced, lies below paint, or below white where all of it is covered, (h, w)."""
+    covered = painted(layer, excluded, height, width)[1][0]
+    if covered.min() < 0.999:
+        return covered
+    white = torch.from_numpy(marked(layer, excluded)).float()
+    return interpolate(white[None, None], (height, width), mode="area")[0, 0]
 
 
 def _pictures_at(path: str | None) -> list[Path]:

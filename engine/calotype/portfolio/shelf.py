@@ -22,9 +22,12 @@ from calotype_wire import atomic, places
 from calotype_wire.errors import CalotypeError
 from calotype_wire.styles import SUFFIX
 
+PLAN, LESSON = "plan.json", "lesson.safetensors"
+"""In the folder of a training: what was asked for, and what there is to learn."""
+
 COUNT_MAX = 150
-LOCKED_S = 5.0
-"""How long a change may wait for another one."""
+LOCKED_S = 2.0
+"""How long a change may wait for another one: editors give an engine up that is silent for longer."""
 
 NAME_CHARS_MAX = 40
 """So that all of them fit a message of the wire."""
@@ -86,16 +89,15 @@ def logs_folder() -> Path:
 
 
 def stamp() -> Stamp:
-    """Cheap: to be asked for often. A training that goes on writes into its folder all the time."""
+    """Cheap: to be asked for often."""
     found = []
-    for place in (folder(), unfinished_folder()):
-        with contextlib.suppress(OSError), os.scandir(place) as entries:
-            for entry in entries:
+    with contextlib.suppress(OSError), os.scandir(folder()) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX) or entry.name == favourites_file().name:
                 facts = entry.stat(follow_symlinks=False)
-                changed = (
-                    (0, 0) if entry.is_dir(follow_symlinks=False) else (facts.st_mtime_ns, facts.st_size)
-                )
-                found.append((entry.name, *changed))
+                found.append((entry.name, facts.st_mtime_ns, facts.st_size))
+    for name in _runs():  # a training that goes on writes into its folder all the time: that is no news
+        found.append((f"{name}/", int((run_folder(name) / PLAN).exists()), int(_in_training(name))))
     return tuple(sorted(found))
 
 
@@ -165,9 +167,10 @@ def choices() -> list[tuple[str, str]]:
 def free_names(wanted: str) -> Iterator[str]:
     """wanted, if no style has it, and then the same with a number. What is unfinished may have them."""
     base = names.near(wanted, NAME_CHARS_MAX - 4) or "Style"
-    taken = _taken()
     numbered = (f"{base} {number}" for number in count(2))
-    return (n for n in chain([base], numbered) if not any(names.same(n, each) for each in taken))
+    for name in chain([base], numbered):
+        with contextlib.suppress(CalotypeError):
+            yield check_free(name, learnt=True)
 
 
 def free_name(wanted: str) -> str:
@@ -228,12 +231,12 @@ def import_file(path: Path, name: str = "") -> str:
 def export_file(name: str, path: Path) -> None:
     """path: a file, or a folder. Raises CalotypeError NO_STYLE, BAD_STYLE, NOT_WRITTEN."""
     data = get(name).data
-    if path.is_dir():
-        path = path / f"{match(name)}{SUFFIX}"
-    if path.suffix.lower() != SUFFIX or not path.parent.is_dir():
-        sentence = f"{path} could not be written: name a {SUFFIX} file in a folder that is there."
-        raise CalotypeError("NOT_WRITTEN", sentence)
     try:
+        if path.is_dir():
+            path = path / f"{match(name)}{SUFFIX}"
+        if path.suffix.lower() != SUFFIX or not path.parent.is_dir():
+            sentence = f"{path} could not be written: name a {SUFFIX} file in a folder that is there."
+            raise CalotypeError("NOT_WRITTEN", sentence)
         atomic.write(path, data, 0o644)
     except OSError as error:
         raise _not_written(path, error) from error
@@ -245,10 +248,12 @@ def rename(name: str, to: str) -> str:
         new = names.checked(to, "style", NAME_CHARS_MAX)
         if not names.same(old, new):
             check_free(new)
-            shutil.rmtree(logs_folder() / new, ignore_errors=True)  # of a file that somebody removed
         os.replace(file_of(old), file_of(new))
-        if (logs_folder() / old).exists():
-            os.replace(logs_folder() / old, logs_folder() / new)
+        told, there = logs_folder() / old, logs_folder() / new
+        if there.exists() and not (told.exists() and there.samefile(told)):  # of a file that somebody removed
+            shutil.rmtree(there)
+        if told.exists():
+            os.replace(told, there)
         _love(lambda loved: {new if each == old else each for each in loved})
     return new
 
@@ -332,16 +337,44 @@ def finish(name: str) -> None:
     os.replace(run, kept)
 
 
+def plan(name: str) -> dict[str, Any]:
+    """Of what is unfinished: level, one of stylefile.LEVELS; seconds; network, its fingerprint.
+
+    Raises ValueError where it cannot be read.
+    """
+    try:
+        told = json.loads((run_folder(name) / PLAN).read_text("utf-8"))
+        known = {"level": str(told["level"]), "seconds": float(told["seconds"])}
+        known["network"] = str(told.get("network"))
+    except (OSError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError("no plan") from error
+    if known["level"] not in stylefile.LEVELS:
+        raise ValueError("no level")
+    return known
+
+
 def unfinished() -> list[dict[str, Any]]:
-    """What is in training, or was stopped in the midst of it: name, level, seconds, and whether it runs."""
+    """What is in training, or was stopped in the midst of it: name, level, seconds, and whether it runs.
+
+    What is damaged has the level 'damaged', so that it can be discarded.
+    """
     found = []
-    with contextlib.suppress(OSError):
-        for path in sorted(unfinished_folder().iterdir()):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                plan = json.loads((path / "plan.json").read_text("utf-8"))
-                told = {"name": path.name, "level": str(plan["level"]), "seconds": float(plan["seconds"])}
-                found.append({**told, "running": _in_training(path.name)})
+    for name in _runs():
+        try:
+            known = plan(name)
+        except ValueError:
+            if not (run_folder(name) / LESSON).exists():
+                continue  # nothing was learnt yet
+            known = {"level": "damaged", "seconds": 0.0}
+        told = {"name": name, "level": known["level"], "seconds": known["seconds"]}
+        found.append({**told, "running": _in_training(name)})
     return found
+
+
+def _runs() -> list[str]:
+    with contextlib.suppress(OSError), os.scandir(unfinished_folder()) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    return []
 
 
 def is_unfinished(name: str) -> bool:

@@ -144,12 +144,12 @@ def _convolution(name: str, outputs: int, inputs: int, side: int) -> list[tuple[
 
 def read(path: Path) -> Stylefile:
     """Raises CalotypeError BAD_STYLE, BAD_FILE."""
-    if path.is_symlink() or not path.is_file():
-        raise CalotypeError(
-            "BAD_FILE",
-            f"There is no file {plain(str(path), 300)}. Choose a {SUFFIX} file itself, not a link.",
-        )
     try:
+        if path.is_symlink() or not path.is_file():
+            raise CalotypeError(
+                "BAD_FILE",
+                f"There is no file {plain(str(path), 300)}. Choose a {SUFFIX} file itself, not a link.",
+            )
         with path.open("rb") as file:
             data = file.read(BYTES_MAX + 1)
     except OSError as error:

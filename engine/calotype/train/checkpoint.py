@@ -61,17 +61,18 @@ def load(path: Path, parts: Parts) -> State:
         parts.network.load_state_dict(_part(tensors, "network."))
         parts.average.load_state_dict(_part(tensors, "average."))
         parts.companions.load_state_dict(_part(tensors, "companions."))
+        for prefix, optimizer in _prefixed(parts.optimizers):
+            moments: dict[int, dict[str, Tensor]] = {}
+            for key, value in _part(tensors, prefix).items():
+                index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CalotypeError(
             "BAD_WEIGHTS",
             f"{path} is damaged, or of another model or other options. Choose another folder with --run.",
         ) from error
-    for prefix, optimizer in _prefixed(parts.optimizers):
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, value in _part(tensors, prefix).items():
-            index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-        optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
 
 
