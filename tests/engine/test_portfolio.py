@@ -248,6 +248,7 @@ def test_a_full_disk_leaves_the_old_style_and_says_so(tmp_path: Path) -> None:
     shelf.folder().mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(shelf.folder())], check=True)
     try:
+        unfinished("Foot")
         shelf.add("Hand", styles.file())
         shelf.add("Arm", styles.file())
         for _ in range(3):
@@ -255,6 +256,10 @@ def test_a_full_disk_leaves_the_old_style_and_says_so(tmp_path: Path) -> None:
         assert [kept.name for kept in shelf.kept()] == ["Arm", "Hand"]
         assert shelf.get("Hand").data == styles.file()
         assert not [path for path in shelf.folder().iterdir() if path.name.endswith(".tmp")]
+        subprocess.run(["mount", "-o", "remount,ro", str(shelf.folder())], check=True)
+        assert "could not be written" in complaint(shelf.delete, "Hand").sentence
+        assert [kept.name for kept in shelf.kept()] == ["Arm", "Hand"]
+        assert [each["running"] for each in shelf.unfinished()] == [False]
     finally:
         subprocess.run(["umount", str(shelf.folder())], check=True)
 

@@ -320,6 +320,8 @@ def _in_training(name: str) -> bool:
             return False
     except CalotypeError:
         return True
+    except OSError:  # no lock can be made, on a full disk say: so nothing could train
+        return False
 
 
 def clear(name: str) -> None:
