@@ -67,6 +67,10 @@ class Bench:
         self.lesson = style.Lesson.of(found, (name,), self.network)
         self.lesson_s = time.perf_counter() - began
 
+    def knows(self, method: str) -> bool:
+        """Whether an earlier run does."""
+        return (self.folder / f"{method}.json").exists()
+
     def figures(self, method: str, make: Callable[[], tuple[Paint, Figures]]) -> Figures:
         """Content, style, patches, and what make tells; make is asked where no earlier run knows."""
 
@@ -197,34 +201,39 @@ def compared(benches: list[Bench], long: int) -> None:
             "scratch": bench.figures("scratch", bench.learnt(style.SCRATCH, MINUTE_S)),
             "gatys": bench.figures("gatys", bench.gatys),
         }
-        if bench in longer:
-            known["scratch-long"] = bench.figures("scratch-long", bench.learnt(style.SCRATCH, LONG_S))
-            known["best"] = bench.figures("best", bench.learnt("best", LONG_S))
+        for method, level in (("scratch-long", style.SCRATCH), ("best", "best")):
+            if bench in longer or bench.knows(method):
+                known[method] = bench.figures(method, bench.learnt(level, LONG_S))
         found.append(known)
     _method_table(found, METHODS)
-    if longer:
-        _method_table([known for known in found if "best" in known], METHODS | LONG)
+    both = [known for known in found if known.keys() >= LONG.keys()]
+    if both:
+        _method_table(both, METHODS | LONG)
     learnt = {"instant": "instant", "standard": "standard", "scratch": "from scratch"}
-    if len(longer) == len(benches):
-        learnt |= {"best": "best", "scratch-long": "10 min from scratch"}
-    for key in ("style", "content"):
-        rows = []
-        for bench, known in zip(benches, found, strict=True):
-            losses = [f"{known[method][key]:.2f}" for method in ("photo", *learnt, "gatys")]
-            shares = [f"{share(known, method):.1%}" for method in learnt] if key == "style" else []
-            rows.append([bench.name, *losses, *shares])
-        heads = [f"{key} loss", "photo", *learnt.values(), "Gatys"]
-        heads += [f"share: {label}" for label in learnt.values()] if key == "style" else []
-        print(table(heads, rows))
+    learnt |= {"best": "best, 10 min", "scratch-long": "from scratch, 10 min"} if both else {}
+    told = {
+        "style loss": lambda known, method: f"{known[method]['style']:.2f}",
+        "content loss": lambda known, method: f"{known[method]['content']:.2f}",
+        "share": lambda known, method: f"{share(known, method):.1%}",
+    }
+    columns = {"photo": "photo", **learnt, "gatys": "Gatys"}
+    for what, tell in told.items():
+        rows = [
+            [bench.name, *(tell(known, method) if method in known else "" for method in columns)]
+            for bench, known in zip(benches, found, strict=True)
+        ]
+        print(table([what, *columns.values()], rows))
     sums = {m: {"style": sum(known[m]["style"] for known in found)} for m in ("photo", "gatys", "standard")}
     print(f"Of all styles' losses together, standard takes {share(sums, 'standard'):.1%}.\n")
-    shares = [share(known, "standard") for known in found]
-    met = sum(each >= GOAL for each in shares)
-    mean = fmean(shares)
-    print(
-        f"Of the style loss that Gatys takes away, standard takes {mean:.1%} on average (goal {GOAL:.0%}: "
-        f"{verdict(mean >= GOAL)}), and {GOAL:.0%} or more in {met} of {len(shares)} styles.\n"
-    )
+    for method in ("standard", "best"):
+        shares = [share(known, method) for known in found if method in known]
+        if shares:
+            met, mean = sum(each >= GOAL for each in shares), fmean(shares)
+            goal = f" (goal {GOAL:.0%}: {verdict(mean >= GOAL)})" if method == "standard" else ""
+            print(
+                f"Of the style loss that Gatys takes away, {method} takes {mean:.1%} on average{goal}, and "
+                f"{GOAL:.0%} or more in {met} of {len(shares)} styles.\n"
+            )
 
 
 def repeated(benches: list[Bench]) -> None:
