@@ -229,6 +229,19 @@ def stopping(pause: bool, after: int, at: str = "Learning") -> Task:
     return task
 
 
+def spoil(patch: pytest.MonkeyPatch, nth: int) -> None:
+    """Let the nth judgement of a training be no number."""
+    judged, count = style.StyleRecipe.judged, 0
+
+    def spoilt(self: Any, network: Any, photo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal count
+        count += 1
+        content, far = judged(self, network, photo)
+        return content, far * (float("nan") if count == nth else 1)
+
+    patch.setattr(style.StyleRecipe, "judged", spoilt)
+
+
 @pytest.mark.usefixtures("_home")
 class TestStopping:
     def test_a_pause_keeps_what_was_learnt_and_it_goes_on_from_there(self) -> None:
@@ -316,15 +329,7 @@ class TestStopping:
     def test_a_training_that_went_astray_says_so_when_it_is_done(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        judged, count = style.StyleRecipe.judged, 0
-
-        def spoilt(self: Any, network: Any, photo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            nonlocal count
-            count += 1
-            content, far = judged(self, network, photo)
-            return content, far * (float("nan") if count == 2 else 1)
-
-        monkeypatch.setattr(style.StyleRecipe, "judged", spoilt)
+        spoil(monkeypatch, 2)
         task = task_of(CELLS)
         learn(task, name="Hand", level="standard", seconds=15)
         assert "astray once" in task.facts["report"][0]
@@ -332,15 +337,7 @@ class TestStopping:
     def test_a_training_that_goes_astray_goes_back_and_says_so(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        judged, count = style.StyleRecipe.judged, 0
-
-        def spoilt(self: Any, network: Any, photo: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            nonlocal count
-            count += 1
-            content, far = judged(self, network, photo)
-            return content, far * (float("nan") if count == 3 else 1)
-
-        monkeypatch.setattr(style.StyleRecipe, "judged", spoilt)
+        spoil(monkeypatch, 3)
         recipe = style.StyleRecipe(styles.lesson())
         loop.train(recipe, style.TRAIN, style.HELD_OUT, tmp_path, loop.Schedule(4, None, 1, checkpoint_s=0))
         assert "Back to step 2" in (tmp_path / "notes.txt").read_text()
