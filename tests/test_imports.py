@@ -113,6 +113,7 @@ SERVER_SIDE = [
     "catalogue.py",
     "styledesk.py",
     "portfolio/stylefile.py",
+    "portfolio/trainings.py",
     "portfolio/shelf.py",
 ]
 

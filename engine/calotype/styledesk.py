@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from calotype import stylebook
-from calotype.portfolio import shelf
+from calotype.portfolio import shelf, trainings
 from calotype_wire import protocol
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Header, get
@@ -35,7 +35,7 @@ def pages() -> Iterator[Header]:
     for start in range(0, len(known), PAGE):
         more = start + PAGE < len(known)
         page = {"type": "styles", "styles": known[start : start + PAGE], "more": more}
-        yield {**page, "unfinished": [] if more else shelf.unfinished()}
+        yield {**page, "unfinished": [] if more else trainings.unfinished()}
 
 
 def _path(header: Header) -> Path:
@@ -56,5 +56,5 @@ _ACTIONS: dict[str, Callable[[Header], object]] = {
     "favour": lambda header: shelf.favour(_name(header), get(header, "on", bool)),
     "import": lambda header: shelf.import_file(_path(header)),
     "export": lambda header: shelf.export_file(_name(header), _path(header)),
-    "discard": lambda header: shelf.discard(_name(header)),
+    "discard": lambda header: trainings.discard(_name(header)),
 }

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calotype.portfolio import shelf
+from calotype.portfolio import shelf, trainings
 from calotype_wire import styles
 from calotype_wire.styles import SUFFIX
 
@@ -53,7 +53,7 @@ def _action(actions: Any, name: str, run: Any, help: str) -> argparse.ArgumentPa
 def _list(options: argparse.Namespace) -> None:
     kept = shelf.kept()
     found = styles.matching([style.to_wire() for style in kept], options.search)
-    unfinished = shelf.unfinished()
+    unfinished = trainings.unfinished()
     damaged = shelf.damaged()
     if options.json:
         _say(json.dumps({"styles": found, "unfinished": unfinished, "damaged": damaged}, indent=1))
@@ -90,7 +90,7 @@ def _duplicate(options: argparse.Namespace) -> None:
 
 
 def _delete(options: argparse.Namespace) -> None:
-    remove = shelf.discard if shelf.is_unfinished(options.name) else shelf.delete
+    remove = trainings.discard if trainings.is_unfinished(options.name) else shelf.delete
     remove(options.name)
     _say("Deleted.")
 

@@ -12,7 +12,7 @@ import pytest
 
 import styles
 from calotype import catalogue, stylebook
-from calotype.portfolio import shelf, stylefile
+from calotype.portfolio import shelf, stylefile, trainings
 from calotype_wire import params, places
 from calotype_wire.errors import CalotypeError
 
@@ -60,7 +60,7 @@ def test_a_name_is_taken_once_whatever_its_case_and_never_the_catalogues() -> No
 
 
 def test_what_is_not_there_is_named() -> None:
-    for work in (shelf.get, shelf.delete, shelf.duplicate, shelf.discard):
+    for work in (shelf.get, shelf.delete, shelf.duplicate, trainings.discard):
         assert complaint(work, "nothing").code == "NO_STYLE"
 
 
@@ -97,11 +97,11 @@ def test_a_link_in_the_folder_is_told_of_and_harms_no_other(tmp_path: Path) -> N
 def test_a_renamed_style_takes_its_log_along_whatever_lies_there() -> None:
     shelf.add("Hand", styles.file())
     for name in ("Hand", "Arm"):  # the file of Arm was deleted by hand
-        (shelf.logs_folder() / name).mkdir(parents=True)
-        (shelf.logs_folder() / name / "log.csv").write_text(name)
+        (trainings.logs_folder() / name).mkdir(parents=True)
+        (trainings.logs_folder() / name / "log.csv").write_text(name)
     shelf.favour("Hand", True)
     shelf.rename("Hand", "Arm")
-    assert (shelf.logs_folder() / "Arm" / "log.csv").read_text() == "Hand"
+    assert (trainings.logs_folder() / "Arm" / "log.csv").read_text() == "Hand"
     assert shelf.favourites() == {"Arm"}
 
 
@@ -120,11 +120,11 @@ def test_what_is_unfinished_keeps_its_name() -> None:
 def test_a_damaged_training_is_listed_and_can_be_discarded(plan: str) -> None:
     run = unfinished("Hand")
     (run / "plan.json").write_text(plan)
-    assert shelf.unfinished() == []
+    assert trainings.unfinished() == []
     (run / "lesson.safetensors").write_bytes(b"what there is to learn")
-    assert [each["level"] for each in shelf.unfinished()] == ["damaged"]
-    shelf.discard("hand")
-    assert shelf.unfinished() == []
+    assert [each["level"] for each in trainings.unfinished()] == ["damaged"]
+    trainings.discard("hand")
+    assert trainings.unfinished() == []
 
 
 def test_a_name_that_no_system_could_keep_gets_a_number() -> None:
@@ -141,10 +141,10 @@ def test_a_path_that_is_too_long_is_told_of(tmp_path: Path) -> None:
 def test_a_name_is_given_other_cases_whatever_lies_there() -> None:
     shelf.add("Hand", styles.file())
     for name in ("Hand", "hand"):
-        (shelf.logs_folder() / name).mkdir(parents=True, exist_ok=True)
-        (shelf.logs_folder() / name / "log.csv").write_text(name)
+        (trainings.logs_folder() / name).mkdir(parents=True, exist_ok=True)
+        (trainings.logs_folder() / name / "log.csv").write_text(name)
     assert shelf.rename("Hand", "hand") == "hand"
-    assert [path.name for path in shelf.logs_folder().iterdir()] == ["hand"]
+    assert [path.name for path in trainings.logs_folder().iterdir()] == ["hand"]
 
 
 def test_a_training_that_goes_on_is_no_news() -> None:
@@ -152,7 +152,7 @@ def test_a_training_that_goes_on_is_no_news() -> None:
     before = shelf.stamp()
     (run / "checkpoint.safetensors").write_bytes(b"new")
     assert shelf.stamp() == before
-    with shelf.training("Hand"):
+    with trainings.training("Hand"):
         assert shelf.stamp() != before
     assert shelf.stamp() == before
     unfinished("Arm")
@@ -161,7 +161,7 @@ def test_a_training_that_goes_on_is_no_news() -> None:
 
 def unfinished(name: str) -> Path:
     """A training's folder, as something has left it."""
-    run = shelf.run_folder(name)
+    run = trainings.run_folder(name)
     run.mkdir(parents=True)
     (run / "plan.json").write_text('{"level": "standard", "seconds": 60}')
     return run
@@ -259,21 +259,21 @@ def test_a_full_disk_leaves_the_old_style_and_says_so(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(shelf.folder())], check=True)
         assert "could not be written" in complaint(shelf.delete, "Hand").sentence
         assert [kept.name for kept in shelf.kept()] == ["Arm", "Hand"]
-        assert [each["running"] for each in shelf.unfinished()] == [False]
+        assert [each["running"] for each in trainings.unfinished()] == [False]
     finally:
         subprocess.run(["umount", str(shelf.folder())], check=True)
 
 
 def test_one_training_of_a_name_at_a_time() -> None:
     unfinished("Hand")
-    with shelf.training("Hand"):
-        assert shelf.unfinished()[0]["running"]
-        assert complaint(shelf.discard, "Hand").code == "BUSY"
+    with trainings.training("Hand"):
+        assert trainings.unfinished()[0]["running"]
+        assert complaint(trainings.discard, "Hand").code == "BUSY"
         codes: list[str] = []
-        other = threading.Thread(target=lambda: codes.append(complaint(shelf.discard, "Hand").code))
+        other = threading.Thread(target=lambda: codes.append(complaint(trainings.discard, "Hand").code))
         other.start()
         other.join()
         assert codes == ["BUSY"]
-    assert not shelf.unfinished()[0]["running"]
-    shelf.discard("Hand")
-    assert shelf.unfinished() == []
+    assert not trainings.unfinished()[0]["running"]
+    trainings.discard("Hand")
+    assert trainings.unfinished() == []

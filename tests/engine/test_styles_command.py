@@ -12,7 +12,7 @@ from skimage import data as photos
 from test_cli import done, sentence
 
 import styles
-from calotype.portfolio import shelf, stylefile
+from calotype.portfolio import shelf, stylefile, trainings
 from conftest import wait_for
 
 pytestmark = pytest.mark.usefixtures("one_home")
@@ -92,7 +92,7 @@ def _folder(path: Path) -> Path:
 def test_ctrl_c_pauses_and_the_name_alone_goes_on(cells: Path) -> None:
     command = [sys.executable, "-m", "calotype", "train-style", str(cells), "--name", "Paused"]
     running = subprocess.Popen([*command, "--seconds", "100"], stderr=subprocess.PIPE, text=True)
-    checkpoint = shelf.run_folder("Paused") / "checkpoint.safetensors"
+    checkpoint = trainings.run_folder("Paused") / "checkpoint.safetensors"
     wait_for(checkpoint.exists, 60)
     first = checkpoint.stat().st_mtime_ns
     wait_for(lambda: checkpoint.stat().st_mtime_ns != first, 60)
@@ -102,7 +102,7 @@ def test_ctrl_c_pauses_and_the_name_alone_goes_on(cells: Path) -> None:
     assert "Paused" in complaints
     assert "Traceback" not in complaints
     assert "unfinished" in done("styles", "list").stdout
-    plan = shelf.run_folder("Paused") / "plan.json"
+    plan = trainings.run_folder("Paused") / "plan.json"
     styles.hurry(plan, 8)
     assert "'Paused' is among" in done("train-style", "--name", "Paused").stdout
     shelf.delete("Paused")

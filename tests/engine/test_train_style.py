@@ -21,7 +21,7 @@ from calotype.models import exported, manner
 from calotype.models.dual import shipped
 from calotype.ops import declare
 from calotype.ops.task import Cancelled, Task
-from calotype.portfolio import shelf
+from calotype.portfolio import shelf, trainings
 from calotype.train import loop, style
 from calotype_wire.errors import CalotypeError
 from conftest import layer
@@ -166,7 +166,7 @@ class TestLessons:
         with pytest.raises(CalotypeError, match=words):
             learn(task_of(CELLS), **values)
         assert shelf.kept() == []
-        assert shelf.unfinished() == []
+        assert trainings.unfinished() == []
 
     def test_where_nothing_may_be_learnt_from_it_says_so(self) -> None:
         clear = np.zeros((64, 64, 4), np.uint8)
@@ -247,10 +247,10 @@ class TestStopping:
     def test_a_pause_keeps_what_was_learnt_and_it_goes_on_from_there(self) -> None:
         with pytest.raises(Cancelled):
             learn(stopping(True, 3), name="Hand", level="standard", seconds=30)
-        assert [(each["name"], each["running"]) for each in shelf.unfinished()] == [("Hand", False)]
-        curve = json.loads((shelf.run_folder("Hand") / "curve.json").read_text())
+        assert [(each["name"], each["running"]) for each in trainings.unfinished()] == [("Hand", False)]
+        curve = json.loads((trainings.run_folder("Hand") / "curve.json").read_text())
         assert len(curve) == 3
-        plan = shelf.run_folder("Hand") / "plan.json"
+        plan = trainings.run_folder("Hand") / "plan.json"
         styles.hurry(plan, 15)
         seen: list[int] = []
         task = Task(
@@ -260,13 +260,13 @@ class TestStopping:
         assert 4 in seen, "the curve goes on"
         assert max(seen) >= 4
         assert shelf.get("Hand").card.steps >= 4
-        assert shelf.unfinished() == []
+        assert trainings.unfinished() == []
 
     def test_the_same_pictures_go_on_and_others_leave_what_is_unfinished_alone(self) -> None:
         for _ in range(2):
             with pytest.raises(Cancelled):
                 learn(stopping(True, 2), level="standard", seconds=30)
-        curve = shelf.run_folder("Style") / "curve.json"
+        curve = trainings.run_folder("Style") / "curve.json"
         assert len(json.loads(curve.read_text())) == 4
         with pytest.raises(CalotypeError, match="unfinished"):
             learn(task_of(CELLS), name="Style", level="fine")
@@ -274,7 +274,7 @@ class TestStopping:
             learn(stopping(False, 1, "Looking at the pictures"), level="fine", seconds=30)
         with pytest.raises(Cancelled):
             learn(stopping(True, 2), level="fine", seconds=30)
-        assert [each["name"] for each in shelf.unfinished()] == ["Style", "Style 2"]
+        assert [each["name"] for each in trainings.unfinished()] == ["Style", "Style 2"]
         assert len(json.loads(curve.read_text())) == 4
 
     def test_a_pause_before_anything_is_learnt_is_a_cancel(self) -> None:
@@ -299,12 +299,12 @@ class TestStopping:
     def test_a_cancel_leaves_nothing(self, after: int, at: str, level: str) -> None:
         with pytest.raises(Cancelled):
             learn(stopping(False, after, at), name="Hand", level=level, seconds=30)
-        assert shelf.unfinished() == []
+        assert trainings.unfinished() == []
         assert shelf.kept() == []
 
     def test_what_was_told_stays_with_the_style_and_goes_with_it(self) -> None:
         learn(task_of(CELLS), name="Hand", level="standard", seconds=9)
-        logs = shelf.logs_folder() / "Hand"
+        logs = trainings.logs_folder() / "Hand"
         with (logs / "log.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert {"step", "loss", "content", "style", "score"} <= set(rows[-1])
@@ -312,15 +312,15 @@ class TestStopping:
         assert list(logs.glob("events.out.tfevents.*")), "TensorBoard's"
         assert not list(logs.glob("*.safetensors"))
         shelf.rename("Hand", "Arm")
-        assert (shelf.logs_folder() / "Arm" / "log.csv").exists()
+        assert (trainings.logs_folder() / "Arm" / "log.csv").exists()
         shelf.delete("Arm")
-        assert not (shelf.logs_folder() / "Arm").exists()
+        assert not (trainings.logs_folder() / "Arm").exists()
 
     def test_damage_to_what_is_unfinished_is_said(self) -> None:
         with pytest.raises(Cancelled):
             learn(stopping(True, 2), name="Hand", level="standard", seconds=30)
         for part in ("checkpoint", "lesson"):
-            (shelf.run_folder("Hand") / f"{part}.safetensors").write_bytes(b"torn")
+            (trainings.run_folder("Hand") / f"{part}.safetensors").write_bytes(b"torn")
             task = task_of(CELLS)
             task.layers.clear()
             with pytest.raises(CalotypeError, match="Discard it"):

@@ -11,7 +11,7 @@ from test_train_style import CELLS, PHOTO
 
 import styles
 from calotype import asking
-from calotype.portfolio import shelf
+from calotype.portfolio import shelf, trainings
 from calotype_wire.client import Catalogue, Client, Event, Failed, Preview, Progress, Request, Result, Styles
 from conftest import Engine, answer, events_until, fail, layer, pixels, run, wait_for
 
@@ -95,14 +95,14 @@ class TestEngine:
 
     def test_a_learner_that_is_killed_loses_little_and_goes_on(self, client: Client, engine: Engine) -> None:
         job = submitted(client, name="Killed")
-        checkpoint = shelf.run_folder("Killed") / "checkpoint.safetensors"
+        checkpoint = trainings.run_folder("Killed") / "checkpoint.safetensors"
         first = checkpoint.stat().st_mtime_ns
         wait_for(lambda: client.pump() is not None and checkpoint.stat().st_mtime_ns != first, 60)
         learner(engine).send_signal(signal.SIGKILL)
         ended = answer(client, job)
         assert isinstance(ended, Failed)
         assert "is kept" in ended.sentence
-        plan = shelf.run_folder("Killed") / "plan.json"
+        plan = trainings.run_folder("Killed") / "plan.json"
         styles.hurry(plan, 7)
         result = run(client, Request("train_style", [], {"name": "Killed"}))
         assert result.facts["steps"] >= 2
@@ -140,7 +140,7 @@ class TestEngine:
 
         def paused() -> bool:
             client.pump()
-            return [each["running"] for each in shelf.unfinished() if each["name"] == "Left"] == [False]
+            return [each["running"] for each in trainings.unfinished() if each["name"] == "Left"] == [False]
 
         wait_for(paused, 30)
         client.ask_styles("discard", name="Left")

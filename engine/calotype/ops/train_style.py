@@ -28,7 +28,7 @@ from calotype.models import dual, encoder, painter
 from calotype.models.manner import Manner
 from calotype.ops.declare import choice, file, number, operation, other_layer, pictures, text
 from calotype.ops.task import Cancelled, Task
-from calotype.portfolio import shelf
+from calotype.portfolio import shelf, trainings
 from calotype.portfolio.stylefile import SOURCES_MAX, Card
 from calotype.train import data, loop, style, windows
 from calotype.train.windows import Subject
@@ -92,13 +92,13 @@ class TrainStyle:
                 name = self._free_name(wanted, task, lesson)
             else:
                 lesson, name = None, _unfinished(self.name)
-            with shelf.training(name):
+            with trainings.training(name):
                 try:
                     self._learn(task, name, lesson or _resumed(name, task))
                 except Cancelled as stop:
                     if not stop.pause:
-                        shelf.clear(name)
-                    raise Cancelled(stop.pause and shelf.is_unfinished(name)) from stop
+                        trainings.clear(name)
+                    raise Cancelled(stop.pause and trainings.is_unfinished(name)) from stop
 
     def _lesson(self, task: Task) -> style.Lesson:
         """Raises Cancelled; CalotypeError BAD_PARAMETER, BAD_FILE."""
@@ -120,16 +120,16 @@ class TrainStyle:
         """A free one, or that of an unfinished training of the same. Raises CalotypeError BAD_PARAMETER."""
         source = task.layers[0].shape.name if task.layers else Path(self.more or "").stem
         for name in [wanted] if wanted else shelf.free_names(source):
-            if not shelf.is_unfinished(name) or self._goes_on(name, lesson, task):
+            if not trainings.is_unfinished(name) or self._goes_on(name, lesson, task):
                 return name
-        raise shelf.unfinished_already(wanted)
+        raise trainings.unfinished_already(wanted)
 
     def _goes_on(self, name: str, lesson: style.Lesson, task: Task) -> bool:
         """Whether what is unfinished of that name, if anything, is the same as what is asked for."""
         try:
-            plan = shelf.plan(name)
+            plan = trainings.plan(name)
             same = plan["level"] == self.level and plan["network"] == _network_of(task)
-            return same and style.Lesson.load(shelf.run_folder(name) / shelf.LESSON).same(lesson)
+            return same and style.Lesson.load(trainings.run_folder(name) / trainings.LESSON).same(lesson)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
@@ -149,23 +149,23 @@ class TrainStyle:
 
     def _plan(self, task: Task, name: str, lesson: style.Lesson) -> tuple[str, float]:
         """Level and seconds, in the run's folder with the lesson; what it has learnt already stays there."""
-        run = shelf.run_folder(name)
-        if shelf.is_unfinished(name):
-            plan = shelf.plan(name)
+        run = trainings.run_folder(name)
+        if trainings.is_unfinished(name):
+            plan = trainings.plan(name)
         else:
-            shelf.clear(name)
+            trainings.clear(name)
             run.mkdir(parents=True)
-            lesson.save(run / shelf.LESSON)
+            lesson.save(run / trainings.LESSON)
             plan = {"level": self.level, "seconds": None, "network": _network_of(task)}
         seconds = self.seconds or plan["seconds"] or style.LEVELS[self.level].seconds
         if seconds != plan["seconds"]:
-            atomic.write(run / shelf.PLAN, json.dumps({**plan, "seconds": seconds}).encode(), 0o644)
+            atomic.write(run / trainings.PLAN, json.dumps({**plan, "seconds": seconds}).encode(), 0o644)
         return plan["level"], seconds
 
     def _learn(self, task: Task, name: str, lesson: style.Lesson) -> None:
         level, seconds = self._plan(task, name, lesson)
         recipe = style.StyleRecipe(lesson, level, learning_rate=style.LEVELS[level].learning_rate)
-        watch = _Watch(task, shelf.run_folder(name))
+        watch = _Watch(task, trainings.run_folder(name))
         weights = recipe.network().state_dict()
         if level != "instant":
             weights = _trained(recipe, watch, max(1.0, seconds - RESERVE_S))
@@ -185,7 +185,7 @@ class TrainStyle:
         )
         task.progress(0.99, "Keeping the style")
         kept = shelf.add(name, manner.to_file(lesson.last, card, thumbnail(manner, network)), learnt=True)
-        shelf.finish(name)
+        trainings.finish(name)
         if watch.rollbacks:
             times = "once" if watch.rollbacks == 1 else f"{watch.rollbacks} times"
             task.report(f"The training went astray {times}, and went on from where it was good.")
@@ -201,7 +201,7 @@ class TrainStyle:
 
 def _unfinished(name: str) -> str:
     """Raises CalotypeError NO_STYLE."""
-    known = [each["name"] for each in shelf.unfinished()]
+    known = [each["name"] for each in trainings.unfinished()]
     found = next((each for each in known if names.same(each, name)), None)
     if found is None:
         raise CalotypeError(
@@ -215,9 +215,9 @@ def _unfinished(name: str) -> str:
 def _resumed(name: str, task: Task) -> style.Lesson:
     """What an unfinished training is to learn. Raises CalotypeError BAD_STYLE."""
     try:
-        if shelf.plan(name)["network"] != _network_of(task):
+        if trainings.plan(name)["network"] != _network_of(task):
             raise ValueError("of another network")
-        return style.Lesson.load(shelf.run_folder(name) / shelf.LESSON)
+        return style.Lesson.load(trainings.run_folder(name) / trainings.LESSON)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(name) from error
 

@@ -16,14 +16,11 @@ import filelock
 import psutil
 
 from calotype import names, stylebook
-from calotype.portfolio import stylefile
+from calotype.portfolio import stylefile, trainings
 from calotype.portfolio.stylefile import Card, Stylefile
 from calotype_wire import atomic, places
 from calotype_wire.errors import CalotypeError
 from calotype_wire.styles import SUFFIX
-
-PLAN, LESSON = "plan.json", "lesson.safetensors"
-"""In the folder of a training: what was asked for, and what there is to learn."""
 
 COUNT_MAX = 150
 LOCKED_S = 2.0
@@ -74,20 +71,6 @@ def favourites_file() -> Path:
     return folder() / "favourites.json"
 
 
-def unfinished_folder() -> Path:
-    """A folder for each style that is in training, or was when something stopped it."""
-    return folder() / "unfinished"
-
-
-def run_folder(name: str) -> Path:
-    return unfinished_folder() / name
-
-
-def logs_folder() -> Path:
-    """What trainings told: figures, samples, TensorBoard's events."""
-    return folder() / "logs"
-
-
 def stamp() -> Stamp:
     """Cheap: to be asked for often."""
     found = []
@@ -96,8 +79,9 @@ def stamp() -> Stamp:
             if entry.name.endswith(SUFFIX) or entry.name == favourites_file().name:
                 facts = entry.stat(follow_symlinks=False)
                 found.append((entry.name, facts.st_mtime_ns, facts.st_size))
-    for name in _runs():  # a training that goes on writes into its folder all the time: that is no news
-        found.append((f"{name}/", int((run_folder(name) / PLAN).exists()), int(_in_training(name))))
+    for name in trainings.run_names():  # what one that goes on writes into its folder is no news
+        planned = (trainings.run_folder(name) / trainings.PLAN).exists()
+        found.append((f"{name}/", int(planned), int(trainings.is_running(name))))
     return tuple(sorted(found))
 
 
@@ -175,7 +159,7 @@ def free_names(wanted: str) -> Iterator[str]:
 
 def free_name(wanted: str) -> str:
     """wanted, or with a number where it is taken, be it by what is unfinished."""
-    return next(name for name in free_names(wanted) if not is_unfinished(name))
+    return next(name for name in free_names(wanted) if not trainings.is_unfinished(name))
 
 
 def check_free(name: str, learnt: bool = False) -> str:
@@ -188,17 +172,9 @@ def check_free(name: str, learnt: bool = False) -> str:
         raise CalotypeError(
             "BAD_PARAMETER", f"There is a style '{known}' already. Choose another name, or rename that one."
         )
-    if not learnt and is_unfinished(known):
-        raise unfinished_already(known)
+    if not learnt and trainings.is_unfinished(known):
+        raise trainings.unfinished_already(known)
     return known
-
-
-def unfinished_already(name: str) -> CalotypeError:
-    return CalotypeError(
-        "BAD_PARAMETER",
-        f"A training of '{name}' is unfinished. Let it go on or discard it under Styles, or choose another "
-        "name.",
-    )
 
 
 def _taken() -> list[str]:
@@ -249,7 +225,7 @@ def rename(name: str, to: str) -> str:
         if not names.same(old, new):
             check_free(new)
         os.replace(file_of(old), file_of(new))
-        told, there = logs_folder() / old, logs_folder() / new
+        told, there = trainings.logs_folder() / old, trainings.logs_folder() / new
         if there.exists() and not (told.exists() and there.samefile(told)):  # of a file that somebody removed
             shutil.rmtree(there)
         if told.exists():
@@ -269,7 +245,7 @@ def delete(name: str) -> None:
     with _shelf():
         known = match(name)
         file_of(known).unlink()
-        shutil.rmtree(logs_folder() / known, ignore_errors=True)
+        shutil.rmtree(trainings.logs_folder() / known, ignore_errors=True)
         _love(lambda loved: loved - {known})
 
 
@@ -292,105 +268,6 @@ def favour(name: str, loved: bool) -> None:
 def _love(change: Any) -> None:
     loved = sorted(change(set(favourites())))
     atomic.write(favourites_file(), json.dumps(loved, ensure_ascii=False).encode(), 0o644)
-
-
-@contextlib.contextmanager
-def training(name: str, patience_s: float = 1.0) -> Iterator[None]:
-    """While a style learns: nobody else trains or discards it. Raises CalotypeError BUSY.
-
-    patience_s: whoever only looks whether it learns holds it for a moment.
-    """
-    unfinished_folder().mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(unfinished_folder() / f".{name}.lock", mode=0o600)
-    try:
-        lock.acquire(patience_s)
-    except filelock.Timeout as error:
-        raise CalotypeError(
-            "BUSY", f"'{name}' is being trained already. Wait for it, or pause it."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _in_training(name: str) -> bool:
-    try:
-        with training(name, 0):
-            return False
-    except CalotypeError:
-        return True
-    except OSError:  # no lock can be made, on a full disk say: so nothing could train
-        return False
-
-
-def clear(name: str) -> None:
-    """What is unfinished of that name, if anything is."""
-    shutil.rmtree(run_folder(name), ignore_errors=True)
-
-
-def finish(name: str) -> None:
-    """A style has learnt all: what the training told stays, for whoever wants to know."""
-    run, kept = run_folder(name), logs_folder() / name
-    for part in [*run.glob("*.safetensors"), run / "lesson.json", *run.glob(".*.tmp")]:
-        part.unlink(missing_ok=True)
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.parent.mkdir(exist_ok=True)
-    os.replace(run, kept)
-
-
-def plan(name: str) -> dict[str, Any]:
-    """Of what is unfinished: level, one of stylefile.LEVELS; seconds; network, its fingerprint.
-
-    Raises ValueError where it cannot be read.
-    """
-    try:
-        told = json.loads((run_folder(name) / PLAN).read_text("utf-8"))
-        known = {"level": str(told["level"]), "seconds": float(told["seconds"])}
-        known["network"] = str(told.get("network"))
-    except (OSError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError("no plan") from error
-    if known["level"] not in stylefile.LEVELS:
-        raise ValueError("no level")
-    return known
-
-
-def unfinished() -> list[dict[str, Any]]:
-    """What is in training, or was stopped in the midst of it: name, level, seconds, and whether it runs.
-
-    What is damaged has the level 'damaged', so that it can be discarded.
-    """
-    found = []
-    for name in _runs():
-        try:
-            known = plan(name)
-        except ValueError:
-            if not (run_folder(name) / LESSON).exists():
-                continue  # nothing was learnt yet
-            known = {"level": "damaged", "seconds": 0.0}
-        told = {"name": name, "level": known["level"], "seconds": known["seconds"]}
-        found.append({**told, "running": _in_training(name)})
-    return found
-
-
-def _runs() -> list[str]:
-    with contextlib.suppress(OSError), os.scandir(unfinished_folder()) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    return []
-
-
-def is_unfinished(name: str) -> bool:
-    return any(names.same(name, each["name"]) for each in unfinished())
-
-
-def discard(name: str) -> None:
-    """What is unfinished of that name. Raises CalotypeError NO_STYLE, BUSY."""
-    known = next((each["name"] for each in unfinished() if names.same(name, each["name"])), None)
-    if known is None:
-        sentence = f"No training of '{names.plain(name, 40)}' is unfinished."
-        raise CalotypeError("NO_STYLE", sentence)
-    with training(known):
-        clear(known)
 
 
 def today() -> str:
