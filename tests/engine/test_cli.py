@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -331,6 +332,15 @@ def test_ctrl_c_cancels_the_job_and_the_next_one_runs(old: Path, tmp_path: Path)
     assert "Traceback" not in complaints
     assert not (tmp_path / "new.png").exists()
     done("restore", old, tmp_path / "next.png")
+
+
+def test_ctrl_c_while_a_picture_is_read_is_heard(tmp_path: Path) -> None:
+    big = tmp_path / "big.png"
+    Image.fromarray(noise(1500, 1500)).save(big, compress_level=0)
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(100):
+            files.read(big)
 
 
 def test_operations_are_listed_with_their_parameters() -> None:

@@ -134,7 +134,7 @@ def scenario_faults_are_marked_painted_on_and_repaired():
     assert pixels_of(photo) == before
     yield from resting()
     shot("corrected")
-    press(document, "edit_undo")
+    yield from press(document, "edit_undo")
     yield lambda: names(document) == ["Photo", "Anomalies"]
     yield from closed(document)
 
@@ -155,7 +155,7 @@ def scenario_a_result_is_checked_and_its_score_kept_with_the_document():
         assert not any(node.visible() for node in beside)
         yield from resting()
         shot(f"{name}-checked")
-        press(document, "edit_undo")
+        yield from press(document, "edit_undo")
         yield lambda: names(document) == ["Photo"]
         yield settled(document, photo)
     known = scores.kept(document)

@@ -70,7 +70,7 @@ def scenario_a_region_is_painted_and_undone_in_one_step():
     assert alphas[0] == 0
     assert max(alphas) == 255
     assert any(0 < alpha < 255 for alpha in alphas)
-    press(document, "edit_undo")
+    yield from press(document, "edit_undo")
     yield settled(document, photo)
     assert names(document) == ["Photo"]
     yield from closed(document)

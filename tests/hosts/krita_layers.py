@@ -11,7 +11,7 @@ def undo_entry():
 def undone(document, photo, left, entry):
     """One undo leaves the layers in left, photo as it is, and the menu's entry from before the filter."""
     before = whole(photo)
-    press(document, "edit_undo")
+    yield from press(document, "edit_undo")
     yield lambda: names(document) == left
     yield lambda: undo_entry() == entry
     assert whole(photo) == before
@@ -21,7 +21,7 @@ def undone_and_redone(document, photo, left, entry):
     """After undone() one redo brings all layers back."""
     there = names(document)
     yield from undone(document, photo, left, entry)
-    press(document, "edit_redo")
+    yield from press(document, "edit_redo")
     yield lambda: names(document) == there
 
 

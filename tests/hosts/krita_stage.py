@@ -100,7 +100,12 @@ def closed(document):
 
 
 def press(document, action):
-    """For undo and redo: where the picture is busy Krita does nothing then, and says nothing."""
+    """For undo and redo: where the picture is busy Krita does nothing then, and says nothing. What was done
+    in its other threads comes to the menu a few events later; pressed before, the menu would tell the old.
+    """
+    for _ in range(5):
+        document.waitForDone()
+        yield
     document.waitForDone()
     app.action(action).trigger()
 

@@ -17,6 +17,8 @@ pyvips.operation_block_set("VipsForeignLoad", True)
 for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTiff", "VipsForeignLoadWebp"):
     pyvips.operation_block_set(_loader, False)
 
+pyvips._remove_log_handler()  # a Ctrl-C that came while it ran would be lost; GLib's own writes to stderr, too
+
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
 _IN_COLOUR = {"u8": "srgb", "u16": "rgb16", "f32": "scrgb"}
