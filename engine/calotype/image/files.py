@@ -17,7 +17,7 @@ pyvips.operation_block_set("VipsForeignLoad", True)
 for _loader in ("VipsForeignLoadJpeg", "VipsForeignLoadPng", "VipsForeignLoadTiff", "VipsForeignLoadWebp"):
     pyvips.operation_block_set(_loader, False)
 
-pyvips._remove_log_handler()  # a Ctrl-C that came while it ran would be lost; GLib's own writes to stderr, too
+pyvips._remove_log_handler()  # it would swallow a Ctrl-C; GLib's own writes warnings to stderr, too
 
 _DEPTHS = {"uchar": "u8", "ushort": "u16", "float": "f32"}
 _FORMATS = {depth: name for name, depth in _DEPTHS.items()}
