@@ -205,8 +205,9 @@ def compared(benches: list[Bench], long: int) -> None:
             if bench in longer or bench.knows(method):
                 known[method] = bench.figures(method, bench.learnt(level, LONG_S))
         found.append(known)
-    _method_table(found, METHODS)
     both = [known for known in found if known.keys() >= LONG.keys()]
+    if len(both) < len(found):
+        _method_table(found, METHODS)
     if both:
         _method_table(both, METHODS | LONG)
     learnt = {"instant": "instant", "standard": "standard", "scratch": "from scratch"}
