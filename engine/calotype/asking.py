@@ -11,10 +11,13 @@ from calotype_wire.errors import CalotypeError
 WANTED = ("CANCELLED", "PAUSED")
 """Codes of errors that the user asked for, by Ctrl-C."""
 
+KNOWN_OF = ("source", "style", "threshold")
+"""What Check takes of Correct's parameters."""
+
 
 def answer(request: Request, quiet: bool) -> Result:
     """With a progress bar unless quiet. Ctrl-C cancels the job. A picture that there is nothing to do to is
-    its own result: a file was asked for, and whatever comes after it in a chain wants a picture.
+    its own result, checked if need be: a file was asked for, and what comes next in a chain wants a picture.
     """
     from rich.progress import Progress as Bar
 
@@ -26,8 +29,8 @@ def answer(request: Request, quiet: bool) -> Result:
                 if isinstance(event, Progress):
                     bar.update(task, completed=event.fraction, description=event.stage)
                 elif isinstance(event, Failed) and event.code == "UNCHANGED":
-                    facts = {"unchanged": True, "report": [event.sentence], "seconds": 0.0}
-                    return Result(event.job or "", list(request.layers[:1]), facts)
+                    unchanged, sentence = event.job or "", event.sentence
+                    break
                 elif isinstance(event, Failed):
                     raise CalotypeError(event.code, event.sentence)
                 elif isinstance(event, Result):
@@ -41,7 +44,20 @@ def answer(request: Request, quiet: bool) -> Result:
             return ended  # what has learnt has kept it already
         finally:
             client.close()
-    raise AssertionError("every job is answered")
+    facts = _checked(request, quiet)
+    facts |= {"unchanged": True, "report": [sentence, *facts.get("report", [])], "seconds": 0.0}
+    return Result(unchanged, list(request.layers[:1]), facts)
+
+
+def _checked(request: Request, quiet: bool) -> dict[str, Any]:
+    """What Check says of a picture that was left as it is; nothing where that was not asked for."""
+    corrects = request.operation == "correct"
+    if not corrects and request.parameters.get("check", "off") == "off":
+        return {}
+    layers = request.layers if corrects else request.layers[:1]
+    given = {key: request.parameters[key] for key in KNOWN_OF if corrects and key in request.parameters}
+    facts = answer(Request("check", layers, given, request.selection, priority=request.priority), quiet).facts
+    return {key: facts[key] for key in ("check", "report")}
 
 
 def _cancelled(client: Client) -> Failed | Result | None:

@@ -5,6 +5,8 @@ What is done is written down as it is done, so that a run which was interrupted 
 
 import argparse
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -13,19 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from calotype import asking
+from calotype.portfolio import shelf
 from calotype_wire import params
 from calotype_wire.client import Request
 from calotype_wire.errors import CalotypeError
 
 JOURNAL = "batch.jsonl"
 
+REPORT_EVERY_S = 2.0
+
+NO_ENGINE = ("NOT_INSTALLED", "NOT_STARTED", "REFUSED", "SANDBOXED", "VERSION")
+"""Codes of errors that the next picture would meet, too."""
+
 
 @dataclass(frozen=True)
 class Step:
-    """An operation, and the parameters that were given for it."""
+    """An operation, and the parameters that were given for it. files: those that these name."""
 
     operation: str
     values: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,21 +74,39 @@ def _batch(options: argparse.Namespace) -> None:
 
     finish = "correct" if options.correct else "check" if options.check else "off"
     steps = parsed(options.operations, cli.offered(), finish)
-    pictures = _pictures(options.folder, options.out)
-    options.out.mkdir(parents=True, exist_ok=True)
-    done: list[Done] = []
+    pictures, done = _pictures(options.folder, options.out)
+    count = len(pictures) + len(done)
+    reported = 0.0
+
+    def lost(error: OSError) -> CalotypeError:
+        sentence = f"{_shown(str(options.out))} could not be written: {error.strerror}."
+        return CalotypeError("NOT_WRITTEN", f"{sentence} {len(done)} of {count} are done.")
+
+    def report() -> None:
+        try:
+            batch_report.write(options.out, options.folder.name, done, count)
+        except OSError as error:
+            raise lost(error) from None
+
     try:
+        options.out.mkdir(parents=True, exist_ok=True)
         for each in _worked_through(pictures, steps, options):
             done.append(each)
             if options.json:
                 print(json.dumps(asdict(each)))
             elif each.error:
-                print(f"  {each.error}", file=sys.stderr)
-            batch_report.write(options.out, options.folder.name, done, len(pictures))
+                print(f"  {_shown(each.error)}", file=sys.stderr)
+            if time.monotonic() > reported + REPORT_EVERY_S:
+                report()
+                reported = time.monotonic()
+        report()
+    except OSError as error:
+        raise lost(error) from None
     except (CalotypeError, KeyboardInterrupt) as stop:
+        report()
         if isinstance(stop, CalotypeError) and stop.code != "CANCELLED":
             raise
-        sentence = f"Stopped: {len(done)} of {len(pictures)} are done. Type it again to go on."
+        sentence = f"Stopped: {len(done)} of {count} are done. Type it again to go on."
         raise CalotypeError("CANCELLED", sentence) from None
     failed = sum(bool(each.error) for each in done)
     _say(options, f"{len(done) - failed} pictures are in {options.out}; the report is report.html there.")
@@ -95,7 +122,9 @@ def _worked_through(pictures: list[Path], steps: list[Step], options: argparse.N
     journal = options.out / JOURNAL
     known = _known(journal)
     fresh = 0
+    torn = journal.exists() and not journal.read_bytes().endswith(b"\n")
     with journal.open("a", encoding="utf-8") as lines:
+        lines.write("\n" if torn else "")
         for index, path in enumerate(pictures):
             name = path.relative_to(options.folder).as_posix()
             stamp = _stamp(path, steps)
@@ -113,7 +142,12 @@ def _worked_through(pictures: list[Path], steps: list[Step], options: argparse.N
 
 def _say(options: argparse.Namespace, sentence: str) -> None:
     if not options.json:
-        print(sentence)
+        print(_shown(sentence))
+
+
+def _shown(text: str) -> str:
+    """Names of files may be no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def parsed(texts: list[str], known: list[params.Operation], finish: str) -> list[Step]:
@@ -125,7 +159,8 @@ def parsed(texts: list[str], known: list[params.Operation], finish: str) -> list
         if operation.background or operation.report:
             raise CalotypeError("BAD_PARAMETER", f"{operation.label} makes no pictures: leave it out.")
         values = {}
-        for pair in rest.split(",") if rest else []:
+        files: list[str] = []
+        for pair in re.split(r",(?=[\w-]+=)", rest) if rest else []:  # values may have commas
             key, equals, value = pair.partition("=")
             key = key.strip().replace("-", "_")
             kinds = {p.name: p for p in operation.parameters}
@@ -133,7 +168,11 @@ def parsed(texts: list[str], known: list[params.Operation], finish: str) -> list
                 names = ", ".join(kinds)
                 raise CalotypeError("BAD_PARAMETER", f"'{pair}' is no parameter of {name}. It has: {names}.")
             values[key] = _value(kinds[key], value.strip())
-        steps.append(Step(operation.name, values))
+            if isinstance(kinds[key], params.File):
+                files.append(values[key])
+            elif isinstance(kinds[key], params.Style):
+                files.append(str(shelf.file_of(values[key])))
+        steps.append(Step(operation.name, values, tuple(files)))
     if finish != "off":
         last = params.find(known, steps[-1].operation)
         if "check" not in [parameter.name for parameter in last.parameters]:
@@ -158,10 +197,11 @@ def _value(parameter: params.Parameter, text: str) -> Any:
         except ValueError:
             sentence = f"{parameter.label} must be a number, not '{text[:20]}'."
             raise CalotypeError("BAD_PARAMETER", sentence) from None
-    return text
+    return os.path.abspath(text) if isinstance(parameter, params.File) else text
 
 
-def _pictures(folder: Path, out: Path) -> list[Path]:
+def _pictures(folder: Path, out: Path) -> tuple[list[Path], list[Done]]:
+    """Those in folder but not in out, and what of it could not be looked into."""
     from calotype.train.data import SUFFIXES
 
     if not folder.is_dir():
@@ -170,14 +210,19 @@ def _pictures(folder: Path, out: Path) -> list[Path]:
     if out.resolve() == folder.resolve():
         sentence = "The new pictures would replace the old ones. Name another folder for them."
         raise CalotypeError("BAD_FILE", sentence)
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and out.resolve() not in path.resolve().parents
+    found: list[Path] = []
+    unread: list[OSError] = []
+    for where, folders, names in os.walk(folder, onerror=unread.append):
+        folders[:] = [each for each in folders if Path(where, each).resolve() != out.resolve()]
+        paths = [Path(where, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
+        found += [path for path in paths if os.path.isfile(path)]
+    closed = [
+        Done(Path(error.filename).relative_to(folder).as_posix(), "", error=f"Not read: {error.strerror}.")
+        for error in unread
     ]
-    if not found:
+    if not found and not closed:
         raise CalotypeError("BAD_FILE", f"There is no JPEG, PNG, TIFF or WebP picture in {folder}.")
-    return found
+    return sorted(found), closed
 
 
 def _known(journal: Path) -> dict[str, Done]:
@@ -194,8 +239,17 @@ def _known(journal: Path) -> dict[str, Done]:
 
 
 def _stamp(path: Path, steps: list[Step]) -> str:
-    about = path.stat()
-    return json.dumps([about.st_size, about.st_mtime_ns, [asdict(step) for step in steps]])
+    named = [Path(name) for step in steps for name in step.files]
+    return json.dumps([[_about(each) for each in (path, *named)], [asdict(step) for step in steps]])
+
+
+def _about(path: Path) -> list[int]:
+    """Empty where there is no such file: then reading it says so, or a style is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _one(path: Path, target: Path, done: Done, steps: list[Step], quiet: bool) -> Done:
@@ -210,11 +264,17 @@ def _one(path: Path, target: Path, done: Done, steps: list[Step], quiet: bool) -
             layer, facts = result.layers[0], result.facts
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write(target, layer, document, asking.remark(facts))
-    except CalotypeError as failure:
-        if failure.code in ("CANCELLED", "NO_ENGINE"):
-            raise
-        return replace(done, error=failure.sentence, seconds=round(time.monotonic() - began, 1))
+    except (CalotypeError, OSError) as failure:
+        if isinstance(failure, CalotypeError):
+            if failure.code in ("CANCELLED", *NO_ENGINE):
+                raise
+            error = failure.sentence
+        else:
+            error = f"{done.name} could not be written: {failure.strerror}."
+        return replace(done, error=error, seconds=round(time.monotonic() - began, 1))
     told: dict[str, Any] = {key: facts[key] for key in ("quality", "check", "report") if key in facts}
+    if document.note:
+        told["report"] = [document.note, *told.get("report", [])]
     told["size"] = [layer.width, layer.height]
     seconds = round(time.monotonic() - began, 1)
     return replace(done, output=done.name, seconds=seconds, facts=told)

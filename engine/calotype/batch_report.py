@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -41,12 +42,12 @@ def write(out: Path, title: str, done: "list[Done]", count: int) -> None:
     rows = csv.writer(table)
     rows.writerow(COLUMNS)
     rows.writerows(_row(each) for each in ordered)
-    atomic.write(out / "report.csv", table.getvalue().encode(), 0o644)
+    atomic.write(out / "report.csv", table.getvalue().encode("utf-8", "replace"), 0o644)
     failed = sum(bool(each.error) for each in done)
     state = f"{len(done)} of {count} pictures" + (f", {failed} failed" if failed else "")
     cards = "\n".join(_card(out, each) for each in ordered)
     page = _PAGE.format(title=html.escape(title), state=state, cards=cards)
-    atomic.write(out / "report.html", page.encode(), 0o644)
+    atomic.write(out / "report.html", page.encode("utf-8", "replace"), 0o644)
 
 
 def _worst_first(each: "Done") -> tuple[int, float, str]:
@@ -63,16 +64,21 @@ def _row(each: "Done") -> list[Any]:
     check, quality = _check(each), each.facts.get("quality", {})
     scores, regions = check.get("scores", {}), check.get("regions", [])
     return [
-        each.name,
+        _plain(each.name),
         *(scores.get(key) for key in ("total", "sharpness", "realism", "style")),
-        len(regions) if check else None,
+        check.get("count"),
         regions[0]["kind"] if regions else None,
         len(check.get("repairs", [])) if check else None,
         quality.get("before"),
         quality.get("after"),
         each.seconds,
-        each.error,
+        _plain(each.error),
     ]
+
+
+def _plain(text: str) -> str:
+    """Not taken for a formula by a program that opens the table."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _card(out: Path, each: "Done") -> str:
@@ -87,9 +93,13 @@ def _card(out: Path, each: "Done") -> str:
     )
     score = f'<b class="score">{scores["total"]:.0f}</b> <small>{parts}</small>' if scores else ""
     boxes = "".join(_box(region, each.facts["size"]) for region in check.get("regions", [])[:REGIONS_MAX])
-    picture = f'<img src="{quote(_thumbnail(out, each))}" alt="">{boxes}'
-    link = f'<a href="{quote(each.output)}"><span class="picture">{picture}</span></a>'
+    picture = f'<img src="{_address(_thumbnail(out, each))}" alt="">{boxes}'
+    link = f'<a href="{_address(each.output)}"><span class="picture">{picture}</span></a>'
     return f'<div class="card">{link}<h2>{name}</h2>{score}{said}</div>'
+
+
+def _address(path: str) -> str:
+    return quote(os.fsencode(path))
 
 
 def _box(region: dict[str, Any], size: list[int]) -> str:
@@ -101,13 +111,16 @@ def _box(region: dict[str, Any], size: list[int]) -> str:
 
 
 def _thumbnail(out: Path, each: "Done") -> str:
-    """Its path below out; made where it is older than the picture."""
+    """Its path below out; made where it is older than the picture. The picture's own where that fails."""
     source, path = out / each.output, out / THUMBNAILS / (each.output + ".jpg")
-    if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        small = pyvips.Image.thumbnail(str(source), THUMBNAIL_PX, export_profile="srgb")
-        small = small.flatten(background=255) if small.hasalpha() else small
-        atomic.write(path, small.jpegsave_buffer(Q=85), 0o644)
+    try:
+        if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            small = pyvips.Image.thumbnail_buffer(source.read_bytes(), THUMBNAIL_PX, export_profile="srgb")
+            small = small.flatten(background=255) if small.hasalpha() else small
+            atomic.write(path, small.jpegsave_buffer(Q=85), 0o644)
+    except (OSError, pyvips.Error):
+        return each.output
     return path.relative_to(out).as_posix()
 
 

@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
+ANOMALIES = "Anomalies"
+"""What ops.check calls its layer: to know that needs torch."""
+
 ENGINE_COMMANDS = ("serve", "stop", "models", "styles")
 """Commands that start in a blink: they need no catalogue, so no torch."""
 
@@ -164,7 +167,9 @@ def _run(options: argparse.Namespace) -> None:
     result = asking.answer(Request(operation.name, layers, given, selection, priority="batch"), options.json)
     if output:
         files.write(output, result.layers[0], document, asking.remark(result.facts))
-    shown = result.layers[1 if output else 0 :]
+    shown = result.layers[1:] if output else result.layers
+    if output:
+        shown = [layer for layer in shown if layer.name != ANOMALIES]  # they have no file of their own
     for path, layer in zip(extra, shown, strict=False):
         files.write_mask(path, layer)
     for path in extra[len(shown) :]:

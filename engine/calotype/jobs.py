@@ -130,7 +130,9 @@ class Jobs:
         if job.state == "done":
             return  # the answer is under way
         if job.state != "running":
-            self.end(job, cancelled())
+            resumed = job.priority == protocol.BACKGROUND and not job.uploads  # all it has is kept already
+            job.paused = pause and resumed
+            self.end(job, cancelled(job))
             return
         job.paused = pause and job.priority == protocol.BACKGROUND
         job.cancelled_at = job.cancelled_at or time.monotonic()

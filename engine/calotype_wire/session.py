@@ -20,7 +20,7 @@ class Session:
         self._client: Optional[Client] = None
         self._search: Optional[Iterator[Optional[Client]]] = None
         self._waiting: Dict[str, Request] = {}
-        self._running: Dict[str, Request] = {}
+        self._running: Dict[str, Optional[Request]] = {}  # None: the engine has it
         self._tried_again: Set[str] = set()
         self._asked: List[Tuple[str, Dict[str, Any]]] = []  # about styles
         self._asking = 0  # of those that were sent
@@ -71,6 +71,7 @@ class Session:
         try:
             self._find()
             events = self._client.pump() if self._client is not None else []
+            self._let_go()
         except CalotypeError as error:
             events = self._lost(error)
         except (OSError, MemoryError, ValueError, KeyError) as error:
@@ -107,16 +108,22 @@ class Session:
             self._asking += len(self._asked)
             self._asked = []
 
+    def _let_go(self) -> None:
+        """Pictures that the engine has taken: trainings run for long."""
+        if self._client is not None:
+            for job in self._running.keys() - self._client.unaccepted:
+                self._running[job] = None
+
     def _lost(self, error: CalotypeError) -> List[Event]:
         """An engine that was just leaving takes no job: those that it never accepted go to the next one."""
         again = {}
         if error.code == "ENGINE_LOST" and self._client is not None:
             untaken = self._client.unaccepted - self._tried_again
-            again = {job: request for job, request in self._running.items() if job in untaken}
+            again = {job: request for job, request in self._running.items() if request and job in untaken}
         self.close()
         failed: List[Optional[str]] = [job for job in [*self._running, *self._waiting] if job not in again]
-        if not failed and (error.code != "ENGINE_LOST" or self._asked or self._asking):
-            failed = [None]
+        if self._asked or self._asking or (not failed and error.code != "ENGINE_LOST"):
+            failed.append(None)  # for questions about styles, or for nothing but the engine
         self._running, self._waiting, self._asked, self._asking = {}, again, [], 0
         self._tried_again |= set(again)
         if again:

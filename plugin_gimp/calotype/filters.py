@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import form
+import lastlayers
 import pictures
 import pixels
 import progress
@@ -84,12 +85,19 @@ def run(
         if newest is None:
             return Outcome(Status.CANCEL)
         operation = newest
+    if run_mode == Gimp.RunMode.WITH_LAST_VALS:
+        lastlayers.bring_back(image, operation, config)
+    elif on_screen:
+        lastlayers.keep(image, operation, config)
     values, others = form.values(operation, config)
     parameters = operation.check(values)
     if layer is None:
         what = form.wanted(operation, parameters)
         request = pictures.request(operation, parameters, what, image, drawables, others)
-        return learn(session, operation, request, on_screen)
+        outcome = learn(session, operation, request, on_screen)
+        if run_mode == Gimp.RunMode.INTERACTIVE:
+            form.forget_name(operation, config)  # the next style needs one of its own
+        return outcome
     source = pixels.source(image, pixels.target(layer, others), operation.whole)
     request = Request(
         operation.name,

@@ -76,6 +76,12 @@ def values(operation: Operation, config: Gimp.ProcedureConfig) -> tuple[dict[str
     return found, others
 
 
+def forget_name(operation: Operation, config: Gimp.ProcedureConfig) -> None:
+    """What is learnt is called by the parameter 'name'; GIMP would offer it again."""
+    if "name" in arguments(operation):
+        config.set_property("name", "")
+
+
 def automatic(number: params.Number) -> float:
     """What stands for None where a number is optional: one below all that it can be."""
     return number.minimum - 1

@@ -11,7 +11,7 @@ from pixels import Box, bad_input
 
 from calotype_wire.client import Request
 from calotype_wire.params import Operation
-from calotype_wire.protocol import Layer, reaches
+from calotype_wire.protocol import LAYERS_MAX, Layer, reaches
 
 Seen = tuple[list[Layer], Layer | None]
 """Layers, and what is selected of them; None where nothing is."""
@@ -29,10 +29,12 @@ def request(
 
     The image stays as it is. Raises CalotypeError BAD_INPUT, EMPTY_SELECTION, TOO_LARGE, GONE.
     """
-    if (what in ("layer", "layers") or marked) and image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+    one_by_one = what in ("layer", "layers")
+    if (one_by_one or marked) and image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+        instead = "take the document as it is seen" if one_by_one else "leave out nothing"
         raise bad_input(
             "The layers of an indexed image cannot be read one by one. Choose Image > Mode > RGB first, or "
-            "take the document as it is seen."
+            f"{instead}."
         )
     if what in ("document", "documents"):
         (first, *rest), selection = _document(image)
@@ -95,6 +97,9 @@ def _chosen(
     """The layers to learn from, none of marked unless there is no other."""
     if what == "layer" or len(drawables) < 2:
         return [pixels.target(pixels.chosen_layer(image, drawables), marked)]
+    if len(drawables) + len(marked) > LAYERS_MAX:
+        most = LAYERS_MAX - len(marked)
+        raise bad_input(f"{len(drawables)} layers are selected. Select at most {most}, or merge some.")
     layers = [pixels.chosen_layer(image, [drawable]) for drawable in drawables]
     return [layer for layer in layers if layer not in marked] or [pixels.target(layers[0], marked)]
 

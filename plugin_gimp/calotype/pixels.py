@@ -8,6 +8,7 @@ from gi.repository import Babl, Gegl, Gimp
 
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer, LayerShape, PixelFormat
+from calotype_wire.turned import THUMBNAIL_PX
 
 CONTEXT_PX = 128
 """Around a selection: what a network must see to judge the selected part."""
@@ -106,6 +107,7 @@ class Source:
 
     everything: all of the layer. visible: where something is selected; all of the box where nothing is.
     selection: None then. kept: the same part in all of its bits, where the wire has too few for them.
+    thumbnail: of the layer, in grey.
     """
 
     image: Gimp.Image
@@ -118,6 +120,7 @@ class Source:
     layer: Layer
     kept: Gegl.Buffer | None
     selection: Layer | None
+    thumbnail: bytes
 
 
 def chosen_layer(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
@@ -203,7 +206,16 @@ def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Sour
         box = everything if whole else visible.grown(CONTEXT_PX).within(everything)
     samples = Samples.of(drawable)
     layer, kept = _read(drawable, samples, box)
-    return Source(image, image_size, drawable, samples, everything, box, visible, layer, kept, selection)
+    small, *_ = thumbnail(drawable)
+    return Source(
+        image, image_size, drawable, samples, everything, box, visible, layer, kept, selection, small
+    )
+
+
+def thumbnail(drawable: Gimp.Drawable) -> tuple[bytes, int, int]:
+    """Grey pixels (of colours the green ones), width and height."""
+    data, width, height, bytes_a_pixel = drawable.get_thumbnail_data(THUMBNAIL_PX, THUMBNAIL_PX)
+    return bytes(data.get_data())[bytes_a_pixel > 2 :: bytes_a_pixel], width, height
 
 
 def outside() -> CalotypeError:

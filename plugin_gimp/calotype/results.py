@@ -11,6 +11,7 @@ from record import Record
 
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
+from calotype_wire.turned import turned
 
 MODES = {
     "normal": Gimp.LayerMode.NORMAL,
@@ -50,8 +51,9 @@ def insert(
 ) -> Added:
     """Put the results where their places say, above the layer that was worked on, with record in each.
 
-    The first is chosen then; where they are no pictures, but report on one, that stays chosen for the next
-    filter. The image is only touched when everything is finished. Raises CalotypeError GONE, BAD_RESULT.
+    The first is chosen then, unless the user has chosen another one meanwhile; where they are no pictures,
+    but report on one, that stays chosen for the next filter. The image is only touched when everything is
+    finished. Raises CalotypeError GONE, BAD_RESULT.
     """
     _check_still_there(source)
     pieces: list[_Piece] = []
@@ -69,9 +71,12 @@ def insert(
                 _keep_mask(made, source)
                 pieces.append(_Piece(made, layer.place.group))
         _check_still_there(source)
+        chosen = source.image.get_selected_layers()
         _insert(source, pieces)
         undo.pop_all()
-    if pieces:
+    if on_screen and chosen != [source.drawable]:
+        source.image.set_selected_layers(chosen)  # the user is at work somewhere else by now
+    elif pieces:
         source.image.set_selected_layers([source.drawable if reports else pieces[0].layer])
     if on_screen:
         for document in documents:
@@ -84,10 +89,11 @@ def _check_still_there(source: Source) -> None:
     pixels.check_there(source.drawable)
     now, then = pixels.box_of(source.drawable), source.everything
     image_size = source.image.get_width(), source.image.get_height()
-    if (now.width, now.height, *image_size) != (then.width, then.height, *source.image_size):
+    same_size = (now.width, now.height, *image_size) == (then.width, then.height, *source.image_size)
+    if not same_size or turned(source.thumbnail, *pixels.thumbnail(source.drawable)):
         raise CalotypeError(
             "GONE",
-            "The image or the layer was scaled, cropped or turned while Calotype was at work. "
+            "The image or the layer was scaled, cropped, mirrored or turned while Calotype was at work. "
             "Nothing was added. Run the filter again.",
         )
     if Samples.of(source.drawable).kind != source.samples.kind:

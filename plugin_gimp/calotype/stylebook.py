@@ -8,7 +8,7 @@ from typing import Any
 
 import progress
 from drawing import fitted
-from gi.repository import GdkPixbuf, GimpUi, GLib, Gtk, Pango
+from gi.repository import GdkPixbuf, Gimp, GimpUi, GLib, Gtk, Pango
 from record import Record
 
 from calotype_wire import params, styles
@@ -311,7 +311,10 @@ class Window:
 
     def _ended(self, lesson: "_Lesson") -> None:
         self._lesson = None
-        self._ask("list", lesson.sentence)
+        if self._dialog.get_visible():
+            self._ask("list", lesson.sentence)
+        elif lesson.sentence:
+            Gimp.message(lesson.sentence)
 
     # ---- questions
 

@@ -22,6 +22,7 @@ class Window:
         self._pulsed_at = 0.0
         self._dialog = GimpUi.Dialog(title=title, role="calotype-progress", resizable=False)
         self._dialog.set_default_size(380, -1)
+        self._dialog.set_focus_on_map(False)  # keys that are meant for the picture would press its buttons
         self._add_buttons()
         self._dialog.connect("response", self._on_response)
         self._dialog.connect("delete-event", lambda *_: True)  # closing it is a response, too

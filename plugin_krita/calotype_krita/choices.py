@@ -90,17 +90,23 @@ class LayerField(ChoiceField):
         """layers: (unique id, name) pairs."""
         super().__init__([])
         self.layers, self.parameter = layers, parameter
+        self._wanted: Any = None
         self.combo.showPopup = self._open
+        self.combo.activated.connect(lambda _: self.set_value(self.value()))
         self.refresh()
 
+    def set_value(self, value: Any) -> None:
+        self._wanted = value
+        super().set_value(value)
+
     def refresh(self) -> None:
-        """What is chosen stays chosen, if it is still there."""
+        """What was chosen is chosen wherever it is there, as it is again when its document comes back."""
         chosen = self.value()
         blocker = QtCore.QSignalBlocker(self.combo)
         self.combo.clear()
         for value, label in [(None, self.parameter.none)] * self.parameter.optional + self.layers():
             self.combo.addItem(label, value)
-        self.set_value(chosen)
+        super().set_value(self._wanted)
         del blocker
         if self.value() != chosen:
             self.changed.emit()

@@ -60,6 +60,7 @@ class CalotypeDocker(DockWidget):
         super().__init__()
         self.setWindowTitle("Calotype")
         self.form: Form | None = None
+        self._layers_chosen: dict[str, dict[str, Any]] = {}
         self.preview, self.training = PreviewPane(self._shown), TrainingPane()
         self.choice = QtWidgets.QComboBox()
         self.help = wrapped()
@@ -79,6 +80,7 @@ class CalotypeDocker(DockWidget):
         self.log.clicked.connect(_show_log)
         studio().changed.connect(self.show_state)
         studio().learning.learnt.connect(self._learnt)
+        QtCore.QCoreApplication.instance().aboutToQuit.connect(self._remember)
         self._offer()
         self.show_state()
 
@@ -103,9 +105,17 @@ class CalotypeDocker(DockWidget):
             self.choose(name)
         if self.form is None:
             return
-        values = self.form.values()
-        remember(self.form.operation.name, values)
-        studio().run(Krita.instance().activeDocument(), self.form.operation.name, values)
+        self._remember()
+        studio().run(Krita.instance().activeDocument(), self.form.operation.name, self.form.values())
+
+    def _remember(self) -> None:
+        """What the form says: layers for as long as this docker is there."""
+        if self.form is None:
+            return
+        operation, values = self.form.operation, self.form.values()
+        remember(operation.name, values)
+        named = [p.name for p in operation.parameters if isinstance(p, params.OtherLayer)]
+        self._layers_chosen[operation.name] = {name: values[name] for name in named}
 
     def show_state(self) -> None:
         document = Krita.instance().activeDocument()
@@ -186,8 +196,8 @@ class CalotypeDocker(DockWidget):
     def _choose(self, *_: Any) -> None:
         """The form of the operation that is chosen now, with the values of the last run."""
         name = self.choice.currentData()
+        self._remember()
         if self.form is not None:
-            remember(self.form.operation.name, self.form.values())
             self.holder.removeWidget(self.form)
             self.form.setParent(None)
             self.form.deleteLater()
@@ -198,7 +208,7 @@ class CalotypeDocker(DockWidget):
         operation = params.find(studio().operations, name)
         self.help.setText(operation.help)
         self.form = Form(operation, _layers, show_styles)
-        self.form.set_values(remembered(name))
+        self.form.set_values(remembered(name) | self._layers_chosen.get(name, {}))
         self.form.changed.connect(self.preview.look)
         self.holder.addWidget(self.form)
         self.preview.setVisible(not operation.background)
@@ -210,14 +220,15 @@ class CalotypeDocker(DockWidget):
 
     def _learnt(self, operation: str, name: str) -> None:
         """The next style needs a name of its own."""
-        if self.form is not None and self.form.operation.name == operation:
-            remember(operation, self.form.values())
+        here = self.form is not None and self.form.operation.name == operation
+        if here:
+            self._remember()
         values = remembered(operation)
         if name and values.get("name") == name:
             values["name"] = ""
             remember(operation, values)
-        if self.form is not None and self.form.operation.name == operation:
-            self.form.set_values(values)
+        if here:
+            self.form.set_values(values | self._layers_chosen[operation])
 
 
 def docker_of(window: Any) -> CalotypeDocker | None:

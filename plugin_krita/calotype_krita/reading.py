@@ -9,10 +9,11 @@ from typing import Any
 
 from krita import Krita
 
-from calotype_krita.qt import QtCore
+from calotype_krita.qt import QtCore, QtGui
 from calotype_krita.spaces import Space, scratch
 from calotype_wire.errors import CalotypeError
-from calotype_wire.protocol import Layer, PixelFormat, reaches
+from calotype_wire.protocol import LAYERS_MAX, Layer, PixelFormat, reaches
+from calotype_wire.turned import THUMBNAIL_PX
 
 CONTEXT_PX = 128
 """What the engine sees around a selection."""
@@ -28,8 +29,8 @@ BYTES_MAX = 1 << 31
 class Reading:
     """node: unique id of the layer that was read. space: of its pixels as they were sent.
 
-    masks: copies of that layer's masks; its pixels were sent without them. position: of the layer, and
-    size: of the document, when it was read.
+    masks: copies of that layer's masks; its pixels were sent without them. position, thumbnail: of the layer,
+    and size: of the document, when it was read.
     """
 
     layer: Layer
@@ -39,6 +40,7 @@ class Reading:
     masks: tuple[Any, ...]
     position: tuple[int, int]
     size: tuple[int, int]
+    thumbnail: bytes
     note: str = ""
 
 
@@ -77,7 +79,15 @@ def read_layer(document: Any, node: Any, whole: bool = False) -> Reading:
     painted = node.type() == "paintlayer"  # all others are read as they look, masks and all
     masks = [m for m in node.childNodes() if painted and m.type() in EFFECTS and m.visible()]
     copies = tuple(mask.duplicate() for mask in masks)
-    return Reading(layer, selection, node.uniqueId(), space, copies, *whereabouts(document, node), note)
+    there = (*whereabouts(document, node), thumbnail(node))
+    return Reading(layer, selection, node.uniqueId(), space, copies, *there, note)
+
+
+def thumbnail(node: Any) -> bytes:
+    """Grey, THUMBNAIL_PX wide and high."""
+    made = node.thumbnail(THUMBNAIL_PX, THUMBNAIL_PX).convertToFormat(QtGui.QImage.Format.Format_Grayscale8)
+    made = made.scaled(THUMBNAIL_PX, THUMBNAIL_PX)
+    return bytes(made.constBits().asstring(THUMBNAIL_PX * THUMBNAIL_PX))
 
 
 def whereabouts(document: Any, node: Any) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -144,6 +154,11 @@ def read_pictures(document: Any, what: str, marked: Sequence[Any] = ()) -> tuple
             seen += [layer for each in others if _is_seen(layer := _projection(each, each.bounds()))]
         return seen, selection
     nodes = [target(document, marked)] if what == "layer" else _selected(document, marked)
+    if len(nodes) + len(marked) > LAYERS_MAX:
+        raise CalotypeError(
+            "TOO_LARGE",
+            f"{len(nodes)} layers are selected. Select at most {LAYERS_MAX - len(marked)}, or merge some.",
+        )
     everything = QtCore.QRect()
     for node in nodes:
         _refuse_what_has_no_pixels(node)

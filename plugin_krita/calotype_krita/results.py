@@ -11,11 +11,15 @@ from typing import Any
 from krita import Krita, Selection
 
 from calotype_krita.qt import QtCore
-from calotype_krita.reading import Reading, whereabouts
+from calotype_krita.reading import Reading, thumbnail, whereabouts
 from calotype_krita.spaces import Space, scratch, space_of
 from calotype_wire import params
 from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Layer
+from calotype_wire.turned import THUMBNAIL_PX, turned
+
+COLOURING = ("filtermask", "colorizemask")
+"""Masks that give colours, which a layer that shows something has of its own."""
 
 BLENDS = {"color": "color", "luminosity": "luminize"}
 """Where Krita's word is not the wire's."""
@@ -40,10 +44,11 @@ def insert(document: Any, reading: Reading, operation: params.Operation, layers:
     outer = [layer for layer in layers if layer.place.kind == "document"]
     if inner:
         with ExitStack() as scratches:
-            node = _one_node(document, reading, operation.label, inner, scratches)
+            node = _one_node(document, reading, operation, inner, scratches)
             _add(document, below, node)
         if stayed and not outer:  # else the user is at work somewhere else by now
-            active = chosen if operation.report else node  # the next filter is to work on the picture
+            made = node.childNodes()[0] if node.type() == "grouplayer" else node
+            active = chosen if operation.report else made  # the next filter is to work on the picture
             QtCore.QTimer.singleShot(0, lambda: _activate(document, active))  # Krita does not know it before
     opened = [
         _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
@@ -53,7 +58,11 @@ def insert(document: Any, reading: Reading, operation: params.Operation, layers:
 
 
 def _one_node(
-    document: Any, reading: Reading, label: str, layers: Sequence[Layer], scratches: ExitStack
+    document: Any,
+    reading: Reading,
+    operation: params.Operation,
+    layers: Sequence[Layer],
+    scratches: ExitStack,
 ) -> Any:
     """Krita makes an undo step of all that is done to a node, even before it is added. So only one plain
     layer is made in the user's document; everything else is put together where nobody sees it.
@@ -83,12 +92,13 @@ def _one_node(
         else:
             tops.append(previous)
     if len(tops) > 1:
-        group = home.createGroupLayer(label)
+        group = home.createGroupLayer(operation.label)
         for top in tops:
             _put(group, top)
         tops = [group]
     for mask in reading.masks:  # what was hidden stays hidden
-        _put(tops[0], mask)
+        if not operation.report or mask.type() not in COLOURING:
+            _put(tops[0], mask)
     return tops[0]
 
 
@@ -128,11 +138,12 @@ def _mask(document: Any, node: Any, layer: Layer) -> None:
 def _moved(document: Any, node: Any, reading: Reading, layers: Sequence[Layer]) -> list[Layer]:
     """layers where the one that was read lies now. Raises CalotypeError where they would not fit it."""
     (x, y), size = whereabouts(document, node or document.rootNode())
-    if size != reading.size:
+    now = reading.thumbnail if node is None else thumbnail(node)
+    if size != reading.size or turned(reading.thumbnail, now, THUMBNAIL_PX, THUMBNAIL_PX):
         raise CalotypeError(
             "DOCUMENT_CHANGED",
-            "The document was scaled, cropped or turned while the filter worked, so its result was dropped. "
-            "Run it again.",
+            "The picture was scaled, cropped, mirrored or turned while the filter worked, so its result was "
+            "dropped. Run it again.",
         )
     if node is None:
         return list(layers)

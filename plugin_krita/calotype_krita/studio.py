@@ -140,10 +140,24 @@ class Studio(QtCore.QObject):
                 self._take(event)
         for preview in self.previews:
             preview.turn()
-        # A layer that comes in the midst of a stroke would end it.
-        while self._arrived and not QtWidgets.QApplication.mouseButtons():
-            self._take(self._arrived.pop(0))
+        for result in [each for each in self._arrived if self._is_free(each.job)]:
+            self._arrived.remove(result)
+            self._take(result)
         self._pace()
+
+    def _is_free(self, number: str) -> bool:
+        """Whether a layer may come into the job's document: in the midst of a stroke, with whatever it is
+        painted, or of a transformation it would end that.
+        """
+        if QtWidgets.QApplication.mouseButtons():
+            return False
+        document = next((job.document for job in self.jobs.values() if job.number == number), None)
+        if document is None or document.rootNode() is None:
+            return True  # it was closed, which is to be said
+        free = bool(document.tryBarrierLock())
+        if free:
+            document.unlock()
+        return free
 
     def _pace(self) -> None:
         """Listen as often as there may be something to hear."""

@@ -40,6 +40,7 @@ class StylesDialog(QtWidgets.QDialog):
         self.bring, self.shut = button("Import…"), button("Close")
         self.question, self.said, self.unfinished = Question(), wrapped(), Unfinished()
         self._action = self._done = ""
+        self._wrong: list[str] = []
         self._shown: Any = None
         self._explain()
         self._arrange()
@@ -103,7 +104,8 @@ class StylesDialog(QtWidgets.QDialog):
 
     def _refused(self, sentence: str) -> None:
         self._action = self._done = ""
-        self._say(sentence, failed=True)
+        self._wrong.append(sentence)
+        self._say("\n".join(self._wrong), failed=True)
         self._shown = None  # a name that was typed is not to be
         self.show_state()
 
@@ -116,7 +118,7 @@ class StylesDialog(QtWidgets.QDialog):
 
     def _do(self, action: str, done: str = "", **fields: Any) -> None:
         """done: what to say when it is."""
-        self._action, self._done = action, done
+        self._action, self._done, self._wrong = action, done, []
         self._say("" if studio().learning.styles is not None else "The engine is starting…")
         studio().learning.ask(action, **fields)
 
@@ -129,6 +131,9 @@ class StylesDialog(QtWidgets.QDialog):
         name, to = item.data(NAME), item.text().strip()
         if to and to != name:
             self._do("rename", name=name, to=to)
+        elif item.text() != name:
+            self._shown = None  # no name is none
+            self.show_state()
 
     def _rename(self) -> None:
         if self.rename.isEnabled():
@@ -161,8 +166,14 @@ class StylesDialog(QtWidgets.QDialog):
         if style is not None:
             proposed = os.path.join(QtCore.QDir.homePath(), f"{style['name']}{SUFFIX}")
             path, _ = QtWidgets.QFileDialog.getSaveFileName(self, "Export the style", proposed, FILES)
-            if path:
-                self.export_to(path if path.endswith(SUFFIX) else path + SUFFIX, style["name"])
+            if not path:
+                return
+            whole = path if path.endswith(SUFFIX) else path + SUFFIX
+            export = partial(self.export_to, whole, style["name"])
+            if whole != path and QtCore.QFileInfo(whole).exists():  # which nobody was asked about
+                self.question.ask(f"{whole} is there already.", "Replace", export)
+            else:
+                export()
 
     # ---- how it is put together
 

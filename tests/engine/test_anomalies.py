@@ -1,5 +1,6 @@
 """Check and Correct: faults are found where they are, and nothing is ever made worse."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,52 @@ def test_parts_agree_with_the_whole(contract: Any, monkeypatch: pytest.MonkeyPat
     assert (whole - parts).abs().mean() < 0.02
 
 
+def test_what_is_not_to_be_seen_is_not_found() -> None:
+    hidden = opaque(spoilt())
+    hidden[112:, :, 3] = 0
+    task = task_of(hidden, channels="RGBA")
+    run("check", task)
+    bounds = [region["bounds"] for region in task.facts["check"]["regions"]]
+    assert bounds
+    assert all(y1 <= 112 for _, _, _, y1 in bounds)
+
+
+def part_of(picture: np.ndarray, x: int, y: int, side: int, *others: np.ndarray) -> Task:
+    """A task on a part of picture, where it lies in the document; the others lie at its corner."""
+    task = task_of(picture[y : y + side, x : x + side], *others)
+    task.layers[0] = Canvas(replace(task.layers[0].shape, x=x, y=y), task.layers[0].data)
+    return task
+
+
+def test_of_a_larger_source_counts_what_lies_below() -> None:
+    task = part_of(bytes_of(photo()), 64, 48, 112, opaque(photo()))
+    run("check", task, source=1)
+    assert "content" not in {region["kind"] for region in task.facts["check"]["regions"]}
+    broken = photo()
+    broken[80:120, 80:120] = 0.5
+    task = part_of(bytes_of(broken), 64, 48, 112, opaque(photo()))
+    (made,) = run("correct", task, source=1)
+    there = made.native[80 - 48 : 120 - 48, 80 - 64 : 120 - 64].astype(float)
+    assert np.abs(there - bytes_of(photo())[80:120, 80:120]).mean() < 20
+
+
+def test_a_source_that_lies_elsewhere_is_told_of() -> None:
+    for name in ("check", "correct"):
+        task = part_of(bytes_of(photo()), 110, 48, 112, opaque(photo(96)))
+        with pytest.raises(CalotypeError, match="does not lie below"):
+            run(name, task, source=1)
+
+
+def test_a_picture_may_reach_beyond_its_source() -> None:
+    """As strokes do that reach over the canvas; and a source may have holes."""
+    hole = opaque(photo()[16:, 16:])
+    hole[150:, :60, 3] = 0
+    task = task_of(bytes_of(photo()), hole)
+    task.layers[0] = Canvas(replace(task.layers[0].shape, x=-16, y=-16), task.layers[0].data)
+    run("check", task, source=1)
+    assert "content" not in {region["kind"] for region in task.facts["check"]["regions"]}
+
+
 def test_regions_are_what_touches_without_specks() -> None:
     wrong = torch.zeros(12, 16)
     wrong[1:4, 1:5] = 0.9
@@ -240,6 +287,71 @@ def test_a_grey_picture_stays_grey() -> None:
     assert not np.array_equal(made.native[..., :3], grey)
 
 
+def test_a_stain_on_a_grey_picture_does_not_become_another_one() -> None:
+    stained = np.repeat(photo().mean(axis=2, keepdims=True), 3, axis=2)
+    stained[96:128, 96:128] = 0.8, 0.5, 0.4
+    source = np.repeat(photo().mean(axis=2, keepdims=True), 3, axis=2)
+    (made,) = run("correct", task_of(bytes_of(stained), opaque(source)), source=1)
+    there = made.native[104:120, 104:120].astype(int)
+    assert np.ptp(there, axis=2).max() <= 2
+    outside = np.ones((SIDE, SIDE), bool)
+    outside[80:144, 80:144] = False
+    assert np.ptp(made.native[outside].astype(int), axis=1).max() <= 2
+
+
+@pytest.mark.parametrize("mask", [None, "left half at a third"])
+def test_the_score_is_of_what_is_written(mask: str | None) -> None:
+    pixels = bytes_of(spoilt())
+    selection = None
+    if mask:
+        selection = np.zeros((SIDE, SIDE), np.uint8)
+        selection[:, : SIDE // 2] = 85
+    task = task_of(pixels, mask=selection)
+    (made,) = run("correct", task, strength=40, strictness=0)
+    again = task_of(made.native)
+    run("check", again)
+    told, found = (each.facts["check"]["scores"]["realism"] for each in (task, again))
+    assert told == pytest.approx(found, abs=1)
+    before, after = (
+        inspection.look(tensor(p / np.float32(255)), CPU, GATE).badness() for p in (pixels, made.native)
+    )
+    assert after <= before
+
+
+def test_a_round_that_spoils_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    climb, rounds = ladder._Ladder.climb, []
+
+    def spoiling(self: Any, picture: torch.Tensor, region: Any) -> Any:
+        found = climb(self, picture, region)
+        if torch.equal(picture, tensor(spoilt())) or found is None:
+            return found
+        rounds.append(1)
+        return (picture + 0.3 * torch.randn(picture.shape)).clamp(0, 1), found[1]
+
+    rules = Rules(rounds=1, strictness=0.0)
+    once = ladder.repaired(tensor(spoilt()), CPU, Known(), replace(rules, steps=("clean",)))
+    assert len(once.repairs) >= 1
+    monkeypatch.setattr(ladder, "REGIONS_MAX", 1)
+    first = ladder.repaired(tensor(spoilt()), CPU, Known(), rules)
+    monkeypatch.setattr(ladder._Ladder, "climb", spoiling)
+    both = ladder.repaired(tensor(spoilt()), CPU, Known(), replace(rules, rounds=3))
+    assert rounds, "a second round must have been tried"
+    assert torch.equal(both.picture, first.picture)
+    assert len(both.repairs) == 1
+
+
+def test_what_is_left_is_told_though_it_was_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "REGIONS_MAX", 1)
+    task = task_of(bytes_of(spoilt()))
+    (made,) = run("correct", task, rounds=1)
+    again = task_of(made.native)
+    run("check", again)
+    assert len(task.facts["check"]["repairs"]) == 1
+    left = [region["bounds"] for region in task.facts["check"]["regions"]]
+    assert left == [region["bounds"] for region in again.facts["check"]["regions"]]
+    assert task.facts["check"]["count"] == len(left) >= 1
+
+
 def test_with_its_source_the_picture_comes_back() -> None:
     alone, helped = task_of(bytes_of(spoilt())), task_of(bytes_of(spoilt()), opaque(photo()))
     clean = bytes_of(photo()).astype(float)
@@ -257,6 +369,18 @@ def test_only_what_is_painted_is_repaired() -> None:
     changed = np.abs(made.native.astype(int) - bytes_of(spoilt())).max(axis=2) > 0
     assert changed[136:184, 136:184].mean() > 0.5
     assert not changed[:104].any()
+
+
+def test_all_of_it_can_be_painted_and_the_smallest_dab_counts() -> None:
+    red = np.zeros((SIDE, SIDE, 4), np.uint8)
+    red[...] = 255, 60, 0, 255
+    (made,) = run("correct", task_of(bytes_of(spoilt()), red), mask=1, strictness=0)
+    assert not np.array_equal(made.native, bytes_of(spoilt()))
+    dab = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    dab[160:163, 161:163] = True
+    cells = torch.zeros(SIDE // 8, SIDE // 8)
+    found = ladder._painted(Map(cells, cells, torch.zeros(len(LABELS), *cells.shape)), dab).wrong
+    assert found.nonzero().tolist() == [[20, 20]]
 
 
 def test_beyond_the_selection_nothing_is_repaired() -> None:
@@ -379,6 +503,15 @@ def test_a_result_is_corrected_where_that_is_asked_for() -> None:
     assert not np.array_equal(made, plain)
     before, after = (inspection.look(tensor(p / np.float32(255)), CPU, GATE).badness() for p in (plain, made))
     assert after < before
+
+
+def test_what_is_not_selected_is_not_repaired_in_a_result() -> None:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:, :164] = 255  # through the noise
+    task = task_of(bytes_of(spoilt()), mask=mask)
+    made = run("enhance", task, check="correct")[0].native
+    assert task.facts["check"]["repairs"]
+    assert np.array_equal(made[:, 164:], bytes_of(spoilt())[:, 164:])
 
 
 def test_a_finish_that_there_is_not_is_told_of() -> None:

@@ -1,5 +1,6 @@
 """calotype batch on real folders: pictures, report, what fails, and what was interrupted."""
 
+import argparse
 import csv
 import json
 import os
@@ -7,14 +8,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from skimage import data as photos
 from test_cli import calotype, done, sentence
 
-from calotype import batch, batch_report, ops
+from calotype import asking, batch, batch_report, cli, ops
+from calotype.image import files
 from calotype.ops import declare
+from calotype_wire.client import Request, Result
 from calotype_wire.errors import CalotypeError
 from conftest import noise, wait_for
 
@@ -85,6 +89,8 @@ def test_a_picture_that_a_step_leaves_alone_goes_on_to_the_next(tmp_path: Path) 
     with Image.open(out / "plain.png") as picture:
         assert picture.getcolors() == [(96 * 96, (128, 128, 128))]
     assert "Nothing looks wrong" in (out / "report.html").read_text("utf-8")
+    done("batch", folder, tmp_path / "checked", "remove-scratches", "--check")
+    assert float(rows(tmp_path / "checked")["plain.png"]["total"]) > 50
 
 
 def test_after_a_kill_the_rest_is_done(folder: Path, tmp_path: Path) -> None:
@@ -154,6 +160,8 @@ def test_values_are_of_their_kind() -> None:
     steps = batch.parsed(["restore:preset=gentle,tone=no,noise=12.5", "upscale"], declare.declared(), "off")
     assert steps[0].values == {"preset": "gentle", "tone": False, "noise": 12.5}
     assert steps[1].values == {}
+    (blend,) = batch.parsed(["stylize:blend=kiss:0.4,scream:0.6,refine=0"], declare.declared(), "off")
+    assert blend.values == {"blend": "kiss:0.4,scream:0.6", "refine": 0}
 
 
 def test_folders_that_make_no_sense_are_told_of(folder: Path, tmp_path: Path) -> None:
@@ -161,6 +169,164 @@ def test_folders_that_make_no_sense_are_told_of(folder: Path, tmp_path: Path) ->
     assert "no folder" in sentence("batch", tmp_path / "nowhere", tmp_path / "out", "denoise")
     (tmp_path / "empty").mkdir()
     assert "no JPEG" in sentence("batch", tmp_path / "empty", tmp_path / "out", "denoise")
+
+
+def test_a_name_may_be_no_utf_8(tmp_path: Path) -> None:
+    folder, out = tmp_path / "old", tmp_path / "out"
+    folder.mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(photos.coffee()[:96, :96]).save(folder / name)
+    done("batch", folder, out, "denoise")
+    assert (out / name).exists()
+    assert "caf?.png" in rows(out)
+    assert "caf%E9.png" in (out / "report.html").read_text("utf-8")
+    assert "Nothing was left" in done("batch", folder, out, "denoise").stdout
+
+
+def test_what_is_in_the_way_is_told_of(folder: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert "could not be written" in sentence("batch", folder, blocked, "denoise")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "1912").write_text("in the way")
+    assert "2 of 3 pictures failed" in sentence("batch", folder, out, "denoise")
+    assert "could not be written" in rows(out)["1912/c&d.jpg"]["error"]
+    assert not rows(out)["a b.png"]["error"]
+
+
+def work_through(folder: Path, out: Path, *operations: str) -> list[batch.Done]:
+    """In this process, with a step that leaves every picture as it is."""
+    pictures, failed = batch._pictures(folder, out)
+    out.mkdir(exist_ok=True)
+    options = argparse.Namespace(folder=folder, out=out, json=True)
+    steps = batch.parsed(list(operations), declare.declared(), "off")
+    return failed + list(batch._worked_through(pictures, steps, options))
+
+
+@pytest.fixture
+def idle(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """What was asked for; nothing is done."""
+    asked: list[Request] = []
+
+    def answer(request: Request, quiet: bool) -> Result:
+        asked.append(request)
+        return Result("", list(request.layers), {"report": ["Left alone."]})
+
+    monkeypatch.setattr(asking, "answer", answer)
+    return asked
+
+
+def test_a_picture_that_goes_meanwhile_is_a_failure_of_its_own(
+    folder: Path, tmp_path: Path, idle: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = files.read
+
+    def reading(path: Path) -> files.Document:
+        (folder / "a b.png").unlink(missing_ok=True)
+        return read(path)
+
+    monkeypatch.setattr(files, "read", reading)
+    found = {each.name: bool(each.error) for each in work_through(folder, tmp_path / "out", "denoise")}
+    assert found == {"1912/c&d.jpg": False, "a b.png": True, "broken.png": True}
+
+
+def test_a_folder_that_cannot_be_looked_into_is_listed(
+    folder: Path, tmp_path: Path, idle: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = os.scandir
+
+    def refused(path: str) -> Any:
+        if str(path).endswith("1912"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    found = {each.name: each.error for each in work_through(folder, tmp_path / "out", "denoise")}
+    assert set(found) == {"1912", "a b.png", "broken.png"}
+    assert "Permission denied" in found["1912"]
+
+
+def test_a_folder_beside_or_above_takes_the_pictures(folder: Path, idle: list[Request]) -> None:
+    assert len(batch._pictures(folder / "1912", folder)[0]) == 1
+    work_through(folder, folder / "new", "denoise")
+    assert sorted(path.name for path in batch._pictures(folder, folder / "new")[0]) == [
+        "a b.png",
+        "broken.png",
+        "c&d.jpg",
+    ]
+
+
+def test_what_a_file_holds_besides_its_first_page_is_told(tmp_path: Path, idle: list[Request]) -> None:
+    pages = [Image.fromarray(photos.coffee()[:64, :64])] * 3
+    (tmp_path / "scans").mkdir()
+    pages[0].save(tmp_path / "scans" / "pages.tif", save_all=True, append_images=pages[1:])
+    (found,) = work_through(tmp_path / "scans", tmp_path / "out", "denoise")
+    assert "3" in found.facts["report"][0]
+    assert found.facts["report"][1] == "Left alone."
+
+
+def test_without_an_engine_the_rest_is_not_tried(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def answer(request: Request, quiet: bool) -> Result:
+        asked.append(request)
+        raise CalotypeError("NOT_STARTED", "The engine did not start.")
+
+    monkeypatch.setattr(asking, "answer", answer)
+    with pytest.raises(CalotypeError, match="did not start"):
+        work_through(folder, tmp_path / "out", "denoise")
+    assert len(asked) == 1
+
+
+def test_a_torn_line_costs_its_own_picture_alone(folder: Path, tmp_path: Path, idle: list[Request]) -> None:
+    out = tmp_path / "out"
+    (folder / "broken.png").unlink()
+    work_through(folder, out, "denoise")
+    lines = (out / batch.JOURNAL).read_text().splitlines()
+    (out / batch.JOURNAL).write_text(lines[0] + "\n" + lines[1][:20])
+    idle.clear()
+    for left in (1, 0):
+        work_through(folder, out, "denoise")
+        assert len(idle) == left
+        idle.clear()
+
+
+def test_files_and_styles_count_that_the_parameters_name(
+    folder: Path, tmp_path: Path, idle: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "broken.png").unlink()
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(photos.coffee()[:64, :64]).save(tmp_path / "monet.png")
+    for _ in range(2):
+        work_through(folder, tmp_path / "out", "stylize:style_image=monet.png")
+    assert [request.parameters["style_image"] for request in idle] == [str(tmp_path / "monet.png")] * 2
+    Image.fromarray(photos.coffee()[64:128, :64]).save(tmp_path / "monet.png")
+    work_through(folder, tmp_path / "out", "stylize:style_image=monet.png")
+    assert len(idle) == 4
+
+
+def test_the_report_is_not_written_anew_for_every_picture(
+    folder: Path, tmp_path: Path, idle: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote: list[int] = []
+    monkeypatch.setattr(batch_report, "write", lambda out, title, done, count: wrote.append(len(done)))
+    for number in range(20):
+        Image.fromarray(noise(8, 8)).save(folder / f"{number}.png")
+    (folder / "broken.png").unlink()
+    cli.main(["batch", str(folder), str(tmp_path / "out"), "denoise"])
+    assert wrote[-1] == 22
+    assert len(wrote) <= 3
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    evil = batch.Done('=HYPERLINK("http://example.org").png', "", error="-1")
+    batch_report.write(tmp_path, "", [evil], 1)
+    ((picture, row),) = rows(tmp_path).items()
+    assert picture.startswith("'=")
+    assert row["error"] == "'-1"
 
 
 def test_names_are_no_markup(tmp_path: Path) -> None:

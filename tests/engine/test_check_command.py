@@ -64,9 +64,19 @@ def test_a_picture_with_nothing_to_correct_is_its_own_result(tmp_path: Path) -> 
     Image.new("RGB", (96, 96), "grey").save(plain, description="Grandma, Oslo 1931")
     ended = done("correct", plain, new)
     assert "Nothing looks wrong" in ended.stdout
+    assert " of 100" in ended.stdout
     with Image.open(plain) as before, Image.open(new) as after:
         assert before.tobytes() == after.tobytes()
         assert after.tag_v2[270] == "Grandma, Oslo 1931"
+
+
+def test_a_map_of_scratches_is_not_one_of_anomalies(old: Path, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    ended = done(
+        "restore", old, tmp_path / "new.png", "--no-scratches", "--check", "check", "--mask-out", mask
+    )
+    assert "was not written" in ended.stderr
+    assert not mask.exists()
 
 
 def test_words_of_the_users_own_stay_in_the_metadata_and_old_scores_do_not(old: Path, tmp_path: Path) -> None:

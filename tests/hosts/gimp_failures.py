@@ -82,10 +82,12 @@ def test_an_image_that_changed_its_shape_meanwhile_gets_nothing_and_is_told_so()
         "source.image.crop(60, 50, 20, 15)",
         "source.image.rotate(Gimp.RotationType.DEGREES90)",
         "source.drawable.scale(45, 35, False)",
+        "source.image.flip(Gimp.OrientationType.HORIZONTAL)",
+        "source.image.rotate(Gimp.RotationType.DEGREES180)",
     ):
         image, layer = picture()
         with before_the_result(change):
-            refused("execution-error", "scaled, cropped or turned", "identity", image, layer)
+            refused("execution-error", "scaled, cropped, mirrored or turned", "identity", image, layer)
         image.delete()
 
 

@@ -128,6 +128,38 @@ def scenario_run_and_the_result_are_seen_on_a_low_screen_and_every_parameter_can
     yield from closed(document)
 
 
+def scenario_layers_that_were_chosen_are_chosen_when_their_filter_or_document_comes_back():
+    document, photo = opened()
+    marks = document.createNode("Marks", "paintlayer")
+    document.rootNode().addChildNode(marks, photo)
+    yield settled(document, photo)
+    docker = docker_of(app.activeWindow())
+    docker.choose("correct")
+    docker.form.fields["mask"].set_value(marks.uniqueId())
+    docker.choose("check")
+    docker.form.fields["source"].set_value(marks.uniqueId())
+    docker.choose("correct")
+    assert docker.form.values()["mask"] == marks.uniqueId()
+    docker.choose("check")
+    assert docker.form.values()["source"] == marks.uniqueId()
+    other, picture = opened()
+    yield settled(other, picture)
+    docker.form.refresh()
+    assert docker.form.values()["source"] is None
+    app.setActiveDocument(document)
+    yield settled(document, photo)
+    docker.form.refresh()
+    assert docker.form.values()["source"] == marks.uniqueId()
+    docker.reset.click()
+    docker.form.refresh()
+    assert docker.form.values()["source"] is None
+    docker.form.fields["threshold"].set_value(33)
+    QApplication.instance().aboutToQuit.emit()
+    assert remembered("check")["threshold"] == 33
+    docker.form.reset()
+    yield from closed(other)
+
+
 def scenario_a_second_window_has_a_docker_and_a_menu_of_its_own():
     document, photo = opened()
     yield settled(document, photo)

@@ -1,6 +1,10 @@
 """What may happen while a filter works in Krita, run inside Krita by krita_driver."""
 
+import math
+
 from krita_stage import *
+from PyQt5.QtCore import QEvent, QPointF
+from PyQt5.QtGui import QTabletEvent
 
 
 def scenario_what_cannot_work_is_answered_with_a_sentence_and_changes_nothing():
@@ -92,6 +96,69 @@ def scenario_a_result_waits_for_the_end_of_a_stroke_and_leaves_the_user_where_sh
     for _ in range(10):
         yield
     assert document.activeNode().name() == "Painting here"
+
+
+def scenario_a_result_waits_for_the_end_of_a_stroke_of_a_pen():
+    document, photo = opened()
+    yield settled(document, photo)
+    studio().run(document, "slow", {"steps": 30, "step_ms": 20})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    canvas = max(app.activeWindow().qwindow().findChildren(QWidget), key=_canvas_area)
+    _pen(canvas, QEvent.TabletPress, 1)
+    for _ in range(150):
+        yield
+    waited = names(document) == ["Photo"] and QApplication.mouseButtons() == Qt.NoButton
+    _pen(canvas, QEvent.TabletRelease, 0)
+    yield ran(document)
+    assert waited
+    assert names(document) == ["Photo", "Slow"]
+
+
+def _pen(canvas, kind, pressure):
+    here = QPointF(canvas.rect().center())
+    buttons = Qt.LeftButton if pressure else Qt.NoButton
+    there = QPointF(canvas.mapToGlobal(canvas.rect().center()))
+    event = QTabletEvent(
+        kind,
+        here,
+        there,
+        20,
+        QTabletEvent.Pen,
+        pressure,
+        0,
+        0,
+        0,
+        0,
+        0,
+        Qt.NoModifier,
+        1,
+        Qt.LeftButton,
+        buttons,
+    )
+    QApplication.sendEvent(canvas, event)
+
+
+def scenario_a_picture_mirrored_or_turned_meanwhile_takes_no_result_and_a_painted_one_does():
+    for change, taken in (
+        (lambda document, photo: document.rotateImage(math.pi), False),
+        (lambda document, photo: photo.setPixelData(mirrored(whole(photo)), 0, 0, WIDTH, HEIGHT), False),
+        (lambda document, photo: photo.setPixelData(bytes([9, 9, 9, 255]) * 900, 20, 20, 30, 30), True),
+    ):
+        document, photo = opened()
+        yield settled(document, photo)
+        studio().run(document, "slow", {"steps": 30, "step_ms": 20})
+        yield lambda document=document: studio().jobs[key_of(document)].last is not None
+        change(document, photo)
+        document.waitForDone()
+        yield ran(document)
+        assert ("Slow" in names(document)) == taken, sentences(document)
+        assert sentences(document)[0] != taken and ("mirrored" in sentences(document)[1]) != taken
+
+
+def mirrored(pixels):
+    row = 4 * WIDTH
+    lines = [pixels[y : y + row] for y in range(0, len(pixels), row)]
+    return b"".join(b"".join(line[x : x + 4] for x in range(row - 4, -4, -4)) for line in lines)
 
 
 def _canvas_area(widget):

@@ -11,7 +11,7 @@ import struct
 from calotype_krita import reading
 from calotype_krita.docker import docker_of
 from calotype_krita.spaces import Space
-from calotype_krita.studio import key_of, studio
+from calotype_krita.studio import key_of, remembered, studio
 from krita import InfoObject, Krita, Selection
 from PyQt5.QtCore import Qt
 from PyQt5.QtTest import QTest

@@ -1,5 +1,7 @@
 """Styles kept in Krita: the manager, and styles that others bring; run inside Krita."""
 
+from unittest import mock
+
 from calotype_krita import studio as studios
 from krita_learning import *
 
@@ -87,6 +89,33 @@ def scenario_the_manager_does_all_that_can_be_done_with_styles():
     yield lambda: dialog.said.text()
     assert "color" in dialog.said.styleSheet() and "Traceback" not in dialog.said.text()
     assert "broken" not in style_names()
+    again = os.path.join(OUT, "broken too.calostyle")
+    open(again.encode(), "wb").write(b"neither is this" * 9)
+    with mock.patch.object(QFileDialog, "getOpenFileNames", return_value=([broken, again], "")):
+        dialog.bring.click()
+    yield lambda: dialog.said.text().count("\n") == 1
+    assert all(name in dialog.said.text() for name in ("'broken", "broken too")), dialog.said.text()
+
+    dialog.choose("Taken along")
+    QTest.keyClick(dialog.gallery, Qt.Key_F2)
+    line = dialog.gallery.findChild(QLineEdit)
+    line.setText(" ")
+    QTest.keyClick(line, Qt.Key_Return)
+    yield
+    assert dialog.gallery.currentItem().text() == "Taken along", "no name is none"
+
+    open(path.encode(), "wb").write(b"in the way")
+    bare = path[: -len(".calostyle")]
+    for answer, left in ((dialog.question.no, True), (dialog.question.yes, False)):
+        dialog.choose("Taken along")
+        with mock.patch.object(QFileDialog, "getSaveFileName", return_value=(bare, "")):
+            dialog.export.click()
+        assert dialog.question.isVisible() and path in dialog.question.sentence.text()
+        answer.click()
+        for _ in range(20):
+            yield
+        yield lambda left=left: (os.path.getsize(path.encode()) == len("in the way")) == left
+
     dialog.export_to("/nowhere/at/all.calostyle", dialog.chosen["name"])
     yield lambda: "could not be written" in dialog.said.text()
     dialog.close()

@@ -83,6 +83,9 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     part = lesson(pictures="document")
     assert (part.layers[0].x, part.layers[0].width, part.layers[0].height) == (10, 40, 30)
     assert bytes(part.selection.pixels) == b"\xff" * (40 * 30)
+    with mock.patch.object(reading, "LAYERS_MAX", 2):
+        trained(pictures="layers")
+    assert "3 layers are selected. Select at most 2" in sentences(document)[1], sentences(document)
     parts = lesson(pictures="layers")
     assert all(layer.width <= 40 for layer in parts.layers) and len(parts.layers) == 3
     reach = parts.selection.x + parts.selection.width, parts.selection.y + parts.selection.height

@@ -40,6 +40,7 @@ def photo(screen):
     """One layer, clean, nothing selected, no dialog open."""
     for window in ("GIMP Message", "^Slow$"):
         while screen.shows(window):
+            activate(screen, window)
             screen.key("Escape")
     screen.tell(
         f"image = {IMAGE}\n"
@@ -55,6 +56,10 @@ def box(screen, title):
     found = screen.x("xdotool", "getwindowgeometry", "--shell", screen.window(title))
     known = dict(line.split("=") for line in found.splitlines())
     return int(known["WIDTH"]), int(known["HEIGHT"])
+
+
+def activate(screen, title):
+    screen.x("xdotool", "windowactivate", "--sync", screen.window(title), "sleep", "0.3")
 
 
 def tree(screen):
@@ -221,6 +226,37 @@ def test_the_dialog_s_values_arrive_and_repeat_takes_the_last_ones(photo):
     assert echoed(photo) == told
 
 
+def test_repeat_takes_the_layer_of_the_last_time(photo):
+    photo.tell(
+        f"image = {IMAGE}\nother = image.get_layers()[0].copy()\nother.set_name('Beside')\n"
+        "image.insert_layer(other, None, 1)\nimage.set_selected_layers([image.get_layers()[0]])"
+    )
+    photo.filter("Echo")
+    photo.window("^Echo$")
+    photo.key("Return")
+    photo.wait(lambda: len(tree(photo)) == 3)
+    assert "other" not in echoed(photo)
+    assert photo.ask(f"bytes({IMAGE}.get_parasite('calotype-layers-echo').get_data()).decode()") == "{}"
+    photo.tell(
+        f"import json\nimage = {IMAGE}\n"
+        "other = [layer for layer in image.get_layers() if layer.get_name() == 'Beside'][0]\n"
+        "data = json.dumps({'other': other.get_id()}).encode()\n"
+        "image.attach_parasite(Gimp.Parasite.new('calotype-layers-echo', 0, data))\n"
+        "image.set_selected_layers([image.get_layers()[-2]])"
+    )
+    photo.key("ctrl+f")
+    photo.wait(lambda: len(tree(photo)) == 4)
+    given = [json.JSONDecoder().raw_decode(name)[0] for name in tree(photo) if name.startswith("{")]
+    assert [each.get("other") for each in given].count(1) == 1
+    photo.tell(
+        f"image = {IMAGE}\n"
+        "[image.remove_layer(layer) for layer in image.get_layers() if layer.get_name() == 'Beside']"
+    )
+    photo.key("ctrl+f")
+    photo.window("GIMP Message")
+    assert len(tree(photo)) == 3
+
+
 def echoed(screen):
     """GIMP adds a number where there is a layer of that name."""
     return json.JSONDecoder().raw_decode(tree(screen)[0])[0]
@@ -229,6 +265,10 @@ def echoed(screen):
 def test_cancel_in_the_window_ends_the_filter_at_once_and_the_next_one_works(photo):
     slow(photo)
     photo.picture("progress")
+    photo.key("space", "Return")  # meant for the picture
+    time.sleep(1)
+    assert photo.shows("^Slow$")
+    activate(photo, "^Slow$")
     photo.key("Escape")
     photo.wait(lambda: not photo.shows("^Slow$"), 10)
     assert tree(photo) == ["photo.png"]
@@ -275,6 +315,17 @@ def test_a_layer_moved_meanwhile_takes_its_result_along(photo):
     photo.tell(f"{IMAGE}.get_layers()[0].set_offsets(40, -30)")
     photo.wait(lambda: tree(photo) == ["Slow", "photo.png"])
     assert photo.ask(f"list({IMAGE}.get_layers()[0].get_offsets())[1:]") == [40, -30]
+
+
+def test_who_works_on_another_layer_by_then_stays_there(photo):
+    photo.tell(
+        f"image = {IMAGE}\nother = image.get_layers()[0].copy()\nother.set_name('Painting here')\n"
+        "image.insert_layer(other, None, 0)\nimage.set_selected_layers([image.get_layers()[1]])"
+    )
+    slow(photo, 400)
+    photo.tell(f"{IMAGE}.set_selected_layers([{IMAGE}.get_layers()[0]])")
+    photo.wait(lambda: tree(photo) == ["Painting here", "Slow", "photo.png"])
+    assert photo.ask(f"[l.get_name() for l in {IMAGE}.get_selected_layers()]") == ["Painting here"]
 
 
 def test_a_layer_deleted_meanwhile_and_a_mode_changed_meanwhile_are_told_of(photo):

@@ -1,8 +1,10 @@
 """A Session against real engines that sleep, die, hang and come back."""
 
+import gc
 import os
 import signal
 import tempfile
+import weakref
 
 import numpy as np
 
@@ -94,6 +96,27 @@ def test_no_engine_to_be_found_fails_the_job_with_what_to_do(session):
     failed = ended(session, session.submit(Request("identity", [PHOTO])))
     assert failed.code == "NOT_INSTALLED"
     assert "install.py" in failed.sentence
+
+
+def test_questions_about_styles_are_answered_too_where_a_job_fails(session):
+    places.installation_file().unlink()
+    job = session.submit(Request("identity", [PHOTO]))
+    session.ask_styles()
+    found = []
+    wait_for(lambda: found.extend(session.pump()) or len(found) >= 2)
+    assert {event.job for event in found} == {job, None}
+    assert not session.busy
+
+
+def test_pictures_are_let_go_when_the_engine_has_them(session):
+    picture = layer(noise(64, 64))
+    kept = weakref.ref(picture)
+    job = session.submit(Request("slow", [picture], {"steps": 1000}))
+    del picture
+    wait_for_progress(session)
+    wait_for(lambda: session.pump() is not None and gc.collect() is not None and kept() is None)
+    session.cancel(job)
+    assert ended(session, job).code == "CANCELLED"
 
 
 def test_results_of_every_kind_keep_their_place(session):

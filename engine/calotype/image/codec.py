@@ -80,14 +80,21 @@ class Canvas:
         dtype = self.native.dtype
         return int(np.iinfo(dtype).max) if dtype.kind == "u" else None
 
-    def thumbnail(self, height: int, width: int) -> Tensor:
-        """(3, height, width): the mean of what each pixel stands for, or of all where nothing is opaque."""
-        colours, opacity = self.reduced(height, width)
+    def thumbnail(self, height: int, width: int, veil: "Canvas | None" = None) -> Tensor:
+        """(3, height, width): the mean of what each pixel stands for, or of all where nothing is opaque.
+
+        veil: as large, whose transparency counts instead of its own.
+        """
+        colours, opacity = self.reduced(height, width, veil=veil)
         mean = (colours * opacity).sum((1, 2), keepdim=True) / opacity.sum().clamp_min(1e-6)
         return torch.where(opacity > 0, colours, mean)
 
     def reduced(
-        self, height: int, width: int, tick: Callable[[], None] = lambda: None
+        self,
+        height: int,
+        width: int,
+        tick: Callable[[], None] = lambda: None,
+        veil: "Canvas | None" = None,
     ) -> tuple[Tensor, Tensor]:
         """The mean of what each pixel stands for, (3, height, width), and its opacity, (1, height, width).
 
@@ -96,7 +103,7 @@ class Canvas:
 
         def seen(band: Box) -> Tensor:
             tick()
-            alpha = self.opacity(band)
+            alpha = (veil or self).opacity(band)
             return torch.cat([self.picture(band) * alpha, alpha])
 
         sums = pooled(seen, self.box, 4, height, width)
@@ -108,6 +115,23 @@ class Canvas:
         x, y = self.shape.x + box.x0, self.shape.y + box.y0
         shape = replace(self.shape, width=box.width, height=box.height, x=x, y=y)
         return Canvas(shape, memoryview(bytearray(part.tobytes() + self.profile)))
+
+    def beneath(self, layer: "Canvas") -> "Canvas | None":
+        """What of this lies where layer does, as large as it and transparent beyond its own edges; None where
+        nothing of it does.
+        """
+        x, y = layer.shape.x - self.shape.x, layer.shape.y - self.shape.y
+        x1, y1 = min(self.box.x1, x + layer.box.width), min(self.box.y1, y + layer.box.height)
+        lap = Box(max(0, x), max(0, y), x1, y1)
+        if lap.width <= 0 or lap.height <= 0:
+            return None
+        shape = replace(layer.shape, format=with_alpha(self.format), name=self.shape.name)
+        shape = replace(shape, profile_bytes=len(self.profile))
+        made = Canvas(shape, memoryview(bytearray(shape.pixel_bytes) + self.profile))
+        there = _part(made.native, Box(lap.x0 - x, lap.y0 - y, lap.x1 - x, lap.y1 - y))
+        there[..., -1] = np.iinfo(there.dtype).max if there.dtype.kind == "u" else 1
+        there[..., : len(self.format.channels)] = _part(self.native, lap)
+        return made
 
     def write(
         self, box: Box, source: "Canvas", picture: Tensor, selection: Tensor | None, into_alpha: bool

@@ -63,9 +63,9 @@ def _opaque(layer: Canvas) -> NDArray[np.bool_]:
 
 
 def _bright(layer: Canvas) -> NDArray[np.bool_]:
-    """(H, W): brighter than a mid grey."""
+    """(H, W): brighter than a mid grey, or as bright in a colour."""
     bright = np.empty((layer.box.height, layer.box.width), np.bool_)
     for y in range(0, layer.box.height, 256):
         rows = Box(0, y, layer.box.width, min(y + 256, layer.box.height))
-        bright[rows.y0 : rows.y1] = layer.picture(rows).mean(dim=0) > 0.5
+        bright[rows.y0 : rows.y1] = layer.picture(rows).amax(dim=0) > 0.5
     return bright

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calotype.image.codec import Canvas, bands, reduced_size
+from calotype.image.codec import Box, Canvas, bands, pooled, reduced_size
 from calotype.image.enlarged import enlarged
 from calotype.models import dual, manner
 from calotype.models.manner import Manner
@@ -16,6 +16,7 @@ from calotype.ops.declare import number, operation, other_layer, style
 from calotype.ops.inspection import LABELS, Map, Scores
 from calotype.ops.regions import Region
 from calotype.ops.task import Task
+from calotype_wire.errors import CalotypeError
 from calotype_wire.protocol import Place
 
 SEEN_PX = 2048
@@ -26,6 +27,9 @@ STYLE = "The style that the picture is painted in: what is not painted so is fou
 THRESHOLD = "How sure it must be that something is wrong. Lower: more is found, and more in vain."
 
 LAYER = "Anomalies"
+
+REGIONS_MAX = 100
+"""That are told one by one."""
 
 
 @operation(
@@ -42,32 +46,72 @@ class Check:
     threshold: float = number("Threshold", THRESHOLD, 100 * regions.THRESHOLD, 1, 99)
 
     def run(self, task: Task) -> None:
-        picture = seen(task.layers[0])
-        source = None if self.source is None else seen(task.layers[self.source])
+        layer = task.layers[0]
+        picture = seen(layer)
+        source = None
+        if self.source is not None:
+            source = source_seen(picture, below(layer, task.layers[self.source]))
         found, scores = inspection.inspect(
             picture, task.device, source, named(self.style, task), lambda: task.progress(0.7, "Looking")
         )
-        inside = selected(task, task.layers[0])
+        inside = reached(task, layer)
         found = found if inside is None else found.within(inside)
         places = regions.of(found, self.threshold / 100, picture.shape[2], picture.shape[1])
         show(task, found, places)
-        task.facts["check"] = told(task.layers[0], picture, scores, places)
+        task.facts["check"] = told(layer, picture, scores, places)
         task.report(sentence(scores, places))
 
 
-def seen(canvas: Canvas) -> Tensor:
-    """A layer as it is looked at, (3, h, w)."""
+def seen(canvas: Canvas, veil: Canvas | None = None) -> Tensor:
+    """A layer as it is looked at, (3, h, w); where it is transparent its mean.
+
+    veil: as large, whose transparency counts instead of its own.
+    """
     box = canvas.box
     height, width = reduced_size(box.height, box.width, SEEN_PX)
-    return (
-        canvas.picture(box) if (height, width) == (box.height, box.width) else canvas.thumbnail(height, width)
-    )
+    if (height, width) == (box.height, box.width) and not (veil or canvas).has_alpha:
+        return canvas.picture(box)
+    return canvas.thumbnail(height, width, veil)
 
 
-def selected(task: Task, layer: Canvas) -> Tensor | None:
-    """(H, W), 0..1, of layer, which may be a result; None for all of it, as of one that was enlarged."""
-    whole = task.layers[0].box
-    return task.selection.mask(whole) if task.selection is not None and layer.box == whole else None
+def reached(task: Task, layer: Canvas) -> Tensor | None:
+    """How much of each pixel of what is seen of layer, (h, w), 0..1, may be found wrong and changed: what is
+    selected, unless layer is a result that was enlarged, and to be seen. None for all of it.
+    """
+    height, width = reduced_size(layer.box.height, layer.box.width, SEEN_PX)
+    selection = task.selection if layer.box == task.layers[0].box else None
+    if selection is None and not layer.has_alpha:
+        return None
+
+    def share(rows: Box) -> Tensor:
+        visible = (layer.opacity(rows) > 0).float()
+        return visible if selection is None else visible * selection.mask(rows)
+
+    found = pooled(share, layer.box, 1, height, width)[0]
+    return None if bool((found == 1).all()) else found
+
+
+def below(layer: Canvas, source: Canvas) -> Canvas:
+    """What of source lies where layer does; all of it where both are of one size, wherever layer was moved.
+
+    Raises CalotypeError BAD_PARAMETER where nothing of it lies there.
+    """
+    there = source if source.box == layer.box else source.beneath(layer)
+    if there is None:
+        raise CalotypeError(
+            "BAD_PARAMETER",
+            f"The source layer '{source.shape.name}' does not lie below the picture. Choose the one "
+            "that it was made from, or none.",
+        )
+    return there
+
+
+def source_seen(picture: Tensor, source: Canvas) -> Tensor:
+    """source, as large as the layer that picture, (3, h, w), shows; picture where source is transparent."""
+    if not source.has_alpha:
+        return seen(source)
+    opacity = pooled(source.opacity, source.box, 1, *picture.shape[1:])
+    return torch.where(opacity > 0.5, seen(source), picture)
 
 
 def named(style: str, task: Task) -> Manner | None:
@@ -95,9 +139,10 @@ def show(task: Task, found: Map, places: list[Region], visible: bool = True) -> 
 
 
 def told(layer: Canvas, picture: Tensor, scores: Scores, places: list[Region]) -> dict[str, Any]:
-    """For programs: scores, and regions with their bounds in the layer's pixels."""
+    """For programs: scores, how many regions, and the worst of them with their bounds in layer's pixels."""
     scale = layer.box.width / picture.shape[2]
-    return {"scores": scores.facts(), "regions": [region_facts(region, scale) for region in places[:100]]}
+    worst = [region_facts(region, scale) for region in places[:REGIONS_MAX]]
+    return {"scores": scores.facts(), "count": len(places), "regions": worst}
 
 
 def region_facts(region: Region, scale: float) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from torch.nn.functional import interpolate
 from calotype.image.codec import Box, Canvas
 from calotype.image.enlarged import enlarged
 from calotype.image.marks import marked
-from calotype.image.tint import Tint, split, tint_of
 from calotype.ops import check, ladder, regions
 from calotype.ops.check import SOURCE, STYLE, THRESHOLD
 from calotype.ops.colorize import BY_PIXEL
@@ -57,11 +56,12 @@ class Correct:
                 "UNCHANGED", "Nothing is marked on the anomaly layer. Paint on it what is to be repaired."
             )
         source = None if self.source is None else task.layers[self.source]
-        outcome = found(task, task.layers[0], source, self.style, self._rules(), painted)
-        tell(task, task.layers[0], outcome)
+        layer, strength = task.layers[0], self.strength / 100
+        outcome = found(task, layer, source, self.style, self._rules(), painted, strength)
+        tell(task, layer, outcome)
         if not outcome.repairs:
             raise CalotypeError("UNCHANGED", self._nothing(outcome))
-        change = changer(outcome, check.seen(task.layers[0]), task.layers[0].box, self.strength)
+        change = changer(outcome, layer.box, strength)
         task.retouch(change, BY_PIXEL, "Correcting", "Corrected", since=0.9, judged=False)
 
     def _rules(self) -> Rules:
@@ -92,10 +92,12 @@ def found(
     style: str,
     rules: Rules,
     painted: Any = None,
+    strength: float = 1.0,
 ) -> Outcome:
-    """What becomes of layer, which may be a result. painted: (H, W), bool, as layer."""
-    picture = check.seen(layer)
-    known = _known(task, picture, source, style)
+    """What becomes of layer, which may be a result. painted: (H, W), bool, as layer. strength: 0..1."""
+    veil = task.layers[0] if layer.box == task.layers[0].box else layer  # of a result, selections may be it
+    picture = check.seen(layer, veil)
+    known = _known(task, picture, None if source is None else check.below(layer, source), style)
     marks = None if painted is None else torch.from_numpy(painted)
     return ladder.repaired(
         picture,
@@ -103,35 +105,33 @@ def found(
         known,
         rules,
         marks,
-        check.selected(task, layer),
+        check.reached(task, layer),
+        strength,
         lambda fraction: task.progress(0.9 * fraction, "Correcting"),
     )
 
 
 def _known(task: Task, picture: Tensor, source: Canvas | None, style: str) -> Known:
+    """picture: as it is seen. source: as large as it is."""
     if source is None:
         return Known(manner=check.named(style, task))
-    small = check.seen(source)
-    if small.shape != picture.shape:
-        small = interpolate(small[None], picture.shape[1:], mode="area")[0]
+    small = check.source_seen(picture, source)
     if not style:
         return Known(small)
 
     def repaint() -> Tensor:
         _, painting = Stylize(style=style, refine=0).painted(task.aside([source]))
-        return interpolate(painting, picture.shape[1:], mode="bicubic")[0].clamp(0, 1)
+        return interpolate(painting, small.shape[1:], mode="bicubic")[0].clamp(0, 1)
 
     return Known(small, check.named(style, task), repaint)
 
 
-def changer(outcome: Outcome, seen: Tensor, whole: Box, strength: float = 100) -> Step:
-    """The repairs as a step on the layer, which may be larger than what was looked at. Grey stays grey."""
-    difference = strength / 100 * (outcome.picture - seen)
-    if tint_of(seen) is Tint.GREY:
-        difference = split(difference)[0].expand(3, -1, -1)
+def changer(outcome: Outcome, whole: Box, strength: float = 1.0) -> Step:
+    """The repairs as a step on the layer, which may be larger than what was looked at. strength: 0..1."""
+    difference = strength * (outcome.picture - outcome.seen)
 
     def change(picture: Tensor, box: Box) -> Tensor:
-        if (whole.height, whole.width) == seen.shape[1:]:
+        if (whole.height, whole.width) == difference.shape[1:]:
             return picture + difference[:, box.y0 : box.y1, box.x0 : box.x1]
         return picture + enlarged(difference[None], box, whole.width, whole.height, "bicubic")[0]
 
@@ -146,17 +146,12 @@ def tell(task: Task, layer: Canvas, outcome: Outcome) -> None:
         | {"step": repair.step, "before": round(repair.before, 2), "after": round(repair.after, 2)}
         for repair in outcome.repairs
     ]
-    left = [check.region_facts(region, scale) for region in outcome.refused]
-    task.facts["check"] = {
-        "scores": outcome.after[1].facts(),
-        "before": outcome.before[1].facts(),
-        "repairs": repairs,
-        "regions": left,
-    }
+    left = check.told(layer, outcome.picture, outcome.after[1], outcome.left)
+    task.facts["check"] = left | {"before": outcome.before[1].facts(), "repairs": repairs}
     before, after = (each[1].total for each in (outcome.before, outcome.after))
     if outcome.repairs:
         done = ", ".join(f"{LABELS[r.region.kind]} {ladder.STEPS[r.step]}" for r in outcome.repairs[:4])
         more = ", and more" if len(outcome.repairs) > 4 else ""
         task.report(f"Corrected: {done}{more}. {before:.0f} of 100 before, {after:.0f} after.")
     else:
-        task.report(check.sentence(outcome.after[1], outcome.refused))
+        task.report(check.sentence(outcome.after[1], outcome.left))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calotype.image.codec import Canvas, bands
-from calotype.ops import check, correct, declare, regions
+from calotype.ops import check, correct, declare
 from calotype.ops.ladder import Outcome, Rules
 from calotype.ops.stylize import Stylize
 from calotype.ops.task import Task
@@ -32,23 +32,21 @@ class Finished:
         outcome = correct.found(task, result, source, style, rules)
         if outcome.repairs:
             _lay(task, result, outcome)
-        seen, scores = outcome.after
-        inside = check.selected(task, result)
-        seen = seen if inside is None else seen.within(inside)
-        picture = outcome.picture
-        places = regions.of(seen, rules.threshold, picture.shape[2], picture.shape[1])
+        found, scores = outcome.after
         if self.corrects:
             correct.tell(task, result, outcome)
         else:
-            task.facts["check"] = check.told(result, picture, scores, places)
-            task.report(check.sentence(scores, places))
-        if result.box == task.layers[0].box and places and result.shape.place.kind == "layer":
-            check.show(task, seen, places, visible=False)
+            task.facts["check"] = check.told(result, outcome.seen, scores, outcome.left)
+            task.report(check.sentence(scores, outcome.left))
+        if result.box == task.layers[0].box and outcome.left and result.shape.place.kind == "layer":
+            check.show(task, found, outcome.left, visible=False)
 
 
 def _lay(task: Task, result: Canvas, outcome: Outcome) -> None:
-    """The repairs into a result that there is."""
-    change = correct.changer(outcome, check.seen(result), result.box)
-    changed = [(rows, change(result.picture(rows), rows)) for rows in bands(result.box)]
-    for rows, picture in changed:
-        result.write(rows, result, picture.clamp(0, 1), None, False)
+    """The repairs into a result that there is, where it is selected."""
+    change = correct.changer(outcome, result.box)
+    selection = task.selection if result.box == task.layers[0].box else None
+    for rows in bands(result.box):
+        task.progress(0.9, "Correcting")
+        inside = None if selection is None else (selection.mask(rows) > 0).float()
+        result.write(rows, result, change(result.picture(rows), rows).clamp(0, 1), inside, False)

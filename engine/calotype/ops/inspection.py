@@ -58,8 +58,9 @@ class Map:
     kinds: Tensor
 
     def within(self, share: Tensor) -> "Map":
-        """Nothing is wrong where share, (H, W), 0..1, is below a half."""
-        inside = interpolate(share[None, None].float(), self.wrong.shape, mode="area")[0, 0] > 0.5
+        """Nothing is wrong in cells where share, (H, W), 0..1, is 0 for half of the pixels or more."""
+        some = (share > 0)[None, None].float()
+        inside = interpolate(some, self.wrong.shape, mode="area")[0, 0] > 0.5
         return replace(self, wrong=self.wrong * inside)
 
     def surely(self) -> "Map":

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d
 
 from calotype.image import fill
+from calotype.image.tint import Tint, split, tint_of
 from calotype.models import anomaly, restorer
 from calotype.models.anomaly import CELL_PX
 from calotype.models.device import Device
@@ -93,15 +94,18 @@ class Repair:
 
 @dataclass(frozen=True)
 class Outcome:
-    """picture: repaired, or the one that was given. repairs: of all rounds. refused: regions that no step
-    made better. before, after: of all of the picture.
+    """seen: the picture that was given. picture: repaired, at full strength. before, after: of seen, and of
+    what is laid over it in the end. repairs: of all rounds that were kept. refused: regions that no step made
+    better, of the last. left: what looks wrong in the end.
     """
 
+    seen: Tensor
     picture: Tensor
     before: tuple[Map, Scores]
     after: tuple[Map, Scores]
     repairs: list[Repair] = field(default_factory=list)
     refused: list[Region] = field(default_factory=list)
+    left: list[Region] = field(default_factory=list)
 
 
 def repaired(
@@ -111,37 +115,41 @@ def repaired(
     rules: Rules,
     painted: Tensor | None = None,
     inside: Tensor | None = None,
+    strength: float = 1.0,
     tick: Callable[[float], None] = lambda fraction: None,
 ) -> Outcome:
     """picture with what is wrong repaired: never worse to the gate than it was.
 
     painted: (H, W), bool, what the user says is wrong, instead of looking. inside: (H, W), 0..1, where
-    repairs may be. tick: told the progress, 0..1, whenever a network has run; may raise to stop.
+    repairs may be. strength: 0..1; so much of the repairs, of what is inside, is laid over the picture in the
+    end. tick: told the progress, 0..1, whenever a network has run; may raise to stop.
     """
     reached = 0.0
 
     def alive() -> None:
         tick(reached)
 
-    ladder = _Ladder(device, known, rules, alive)
+    ladder = _Ladder(device, known, rules, alive, _grey(picture))
 
     def inspected(seen: Tensor) -> tuple[Map, Scores]:
-        return inspection.inspect(seen, device, known.source, known.manner, alive)
+        found, scores = inspection.inspect(seen, device, known.source, known.manner, alive)
+        return found if inside is None else found.within(inside), scores
 
-    before = after = inspected(picture)
-    repairs: list[Repair] = []
-    refused: list[Region] = []
-    made = picture
+    def places(found: Map, cells_min: int) -> list[Region]:
+        return regions.of(found, rules.threshold, picture.shape[2], picture.shape[1], cells_min)
+
+    before = inspected(picture)
+    best = Outcome(picture, picture, before, before)
+    found = before[0] if painted is None else _painted(before[0], painted)
+    found = found if inside is None else found.within(inside)
+    bad: float | None = None
+    made, repairs = picture, list[Repair]()
     for turn in range(rules.rounds):
-        found = after[0] if painted is None else _painted(after[0], painted)
-        found = found if inside is None else found.within(inside)
-        least = regions.CELLS_MIN if painted is None else 1
-        places = regions.of(found, rules.threshold, picture.shape[2], picture.shape[1], least)
-        places = places[:REGIONS_MAX]
+        wrong = places(found, regions.CELLS_MIN if painted is None else 1)[:REGIONS_MAX]
         done: list[Repair] = []
-        refused = []
-        for index, region in enumerate(places):
-            reached = (turn + index / len(places)) / rules.rounds
+        refused: list[Region] = []
+        for index, region in enumerate(wrong):
+            reached = (turn + index / len(wrong)) / rules.rounds
             alive()
             result = ladder.climb(made, region)
             if result is None:
@@ -149,26 +157,60 @@ def repaired(
                 continue
             made, repair = result
             done.append(repair)
+        best = replace(best, refused=[repair.region for repair in done] + refused)
         if not done:
             break
-        repairs += done
-        after = inspected(made)
+        bad = ladder.gated(picture) if bad is None else bad
+        badness = ladder.gated(made)
+        if badness > bad:  # though each was better in its own surroundings
+            break
+        bad, repairs = badness, repairs + done
+        best = Outcome(picture, made, before, inspected(made), repairs, refused)
+        found = best.after[0]
         if painted is not None:
             break
-    if repairs and ladder.gated(made) > ladder.gated(picture):  # each was better in its own surroundings
-        return Outcome(picture, before, before, [], [repair.region for repair in repairs] + refused)
-    return Outcome(made, before, after, repairs, refused)
+    if best.repairs and (inside is not None or strength < 1):
+        laid = torch.lerp(
+            picture, best.picture, torch.tensor(strength) if inside is None else strength * inside
+        )
+        if ladder.gated(laid) > ladder.gated(picture):
+            best = Outcome(picture, picture, before, before, refused=[each.region for each in best.repairs])
+        else:
+            best = replace(best, after=inspected(laid))
+    return replace(best, left=places(best.after[0], regions.CELLS_MIN))
+
+
+GREY_PX = 8 / 255
+"""Chroma below which a pixel of a grey picture is grey: beyond it, it was stained."""
+
+
+def _grey(picture: Tensor) -> Tensor | None:
+    """(H, W), bool: which pixels must stay grey; None where the picture is in colours."""
+    return split(picture)[1].abs().amax(0) < GREY_PX if tint_of(picture) is Tint.GREY else None
 
 
 def _painted(found: Map, painted: Tensor) -> Map:
     """Wrong is what was painted, as severe as it was found to be, but not nothing; it may be of any kind."""
-    cells = interpolate(painted[None, None].float(), found.wrong.shape, mode="area")[0, 0]
+    share = interpolate(painted[None, None].float(), found.wrong.shape, mode="area")[0, 0]
+    cells = share > 0.2  # the rim of Check's own cells, enlarged, does not count
+    for dab in regions.connected(share > 0):
+        if not cells[dab].any():  # however small
+            cells |= dab
     severity = found.severity.clamp_min(0.1)
-    return replace(found, wrong=(cells > 0.2).float(), severity=severity, kinds=found.kinds + SUITED_MIN)
+    return replace(found, wrong=cells.float(), severity=severity, kinds=found.kinds + SUITED_MIN)
 
 
 class _Ladder:
-    def __init__(self, device: Device, known: Known, rules: Rules, alive: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        known: Known,
+        rules: Rules,
+        alive: Callable[[], None],
+        grey: Tensor | None,
+    ) -> None:
+        """grey: (H, W), bool, pixels that must stay so."""
+        self.grey = grey
         self.device = device
         self.known = known
         self.rules = rules
@@ -193,6 +235,8 @@ class _Ladder:
         tried = []
         for step, made in self._steps(now, share, part, region):
             laid = torch.lerp(now, made.clamp(0, 1), share)
+            if self.grey is not None:
+                laid = torch.where(self.grey[rows, columns], now + split(laid - now)[0], laid)
             tried.append((self._proposed(laid), step, laid))
         bad = self._proposed(now)
         before = self.gated(now)
