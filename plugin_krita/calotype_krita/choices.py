@@ -92,12 +92,15 @@ class LayerField(ChoiceField):
         self.layers, self.parameter = layers, parameter
         self._wanted: Any = None
         self.combo.showPopup = self._open
-        self.combo.activated.connect(lambda _: self.set_value(self.value()))
+        self.combo.currentIndexChanged.connect(self._choose)
         self.refresh()
 
     def set_value(self, value: Any) -> None:
-        self._wanted = value
         super().set_value(value)
+        self._wanted = value
+
+    def _choose(self, _: int) -> None:
+        self._wanted = self.value()
 
     def refresh(self) -> None:
         """What was chosen is chosen wherever it is there, as it is again when its document comes back."""

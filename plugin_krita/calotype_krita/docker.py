@@ -208,7 +208,7 @@ class CalotypeDocker(DockWidget):
         operation = params.find(studio().operations, name)
         self.help.setText(operation.help)
         self.form = Form(operation, _layers, show_styles)
-        self.form.set_values(remembered(name) | self._layers_chosen.get(name, {}))
+        self._fill(self.form, remembered(name))
         self.form.changed.connect(self.preview.look)
         self.holder.addWidget(self.form)
         self.preview.setVisible(not operation.background)
@@ -218,17 +218,22 @@ class CalotypeDocker(DockWidget):
         self.show_state()
         self.preview.look()
 
+    def _fill(self, form: Form, values: dict[str, Any]) -> None:
+        form.set_values(values)
+        for name, layer in self._layers_chosen.get(form.operation.name, {}).items():
+            form.fields[name].set_value(layer)
+
     def _learnt(self, operation: str, name: str) -> None:
         """The next style needs a name of its own."""
-        here = self.form is not None and self.form.operation.name == operation
-        if here:
+        form = self.form if self.form is not None and self.form.operation.name == operation else None
+        if form is not None:
             self._remember()
         values = remembered(operation)
         if name and values.get("name") == name:
             values["name"] = ""
             remember(operation, values)
-        if here:
-            self.form.set_values(values | self._layers_chosen[operation])
+        if form is not None:
+            self._fill(form, values)
 
 
 def docker_of(window: Any) -> CalotypeDocker | None:

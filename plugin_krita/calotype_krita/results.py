@@ -46,10 +46,11 @@ def insert(document: Any, reading: Reading, operation: params.Operation, layers:
         with ExitStack() as scratches:
             node = _one_node(document, reading, operation, inner, scratches)
             _add(document, below, node)
-        if stayed and not outer:  # else the user is at work somewhere else by now
-            made = node.childNodes()[0] if node.type() == "grouplayer" else node
-            active = chosen if operation.report else made  # the next filter is to work on the picture
-            QtCore.QTimer.singleShot(0, lambda: _activate(document, active))  # Krita does not know it before
+        active = chosen
+        if active is None or (stayed and not operation.report):
+            active = node.childNodes()[0] if node.type() == "grouplayer" else node
+        # Krita makes whatever is added active, a little later, though the user may be at work on another layer.
+        QtCore.QTimer.singleShot(0, lambda: _activate(document, active))
     opened = [
         _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())
         for layer in outer

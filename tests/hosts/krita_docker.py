@@ -146,6 +146,7 @@ def scenario_layers_that_were_chosen_are_chosen_when_their_filter_or_document_co
     yield settled(other, picture)
     docker.form.refresh()
     assert docker.form.values()["source"] is None
+    yield from closed(other)
     app.setActiveDocument(document)
     yield settled(document, photo)
     docker.form.refresh()
@@ -157,7 +158,6 @@ def scenario_layers_that_were_chosen_are_chosen_when_their_filter_or_document_co
     QApplication.instance().aboutToQuit.emit()
     assert remembered("check")["threshold"] == 33
     docker.form.reset()
-    yield from closed(other)
 
 
 def scenario_a_second_window_has_a_docker_and_a_menu_of_its_own():

@@ -94,7 +94,9 @@ def scenario_the_manager_does_all_that_can_be_done_with_styles():
     with mock.patch.object(QFileDialog, "getOpenFileNames", return_value=([broken, again], "")):
         dialog.bring.click()
     yield lambda: dialog.said.text().count("\n") == 1
-    assert all(name in dialog.said.text() for name in ("'broken", "broken too")), dialog.said.text()
+    assert all(name in dialog.said.text() for name in ("broken.calostyle:", "broken too.calostyle:")), (
+        dialog.said.text()
+    )
 
     dialog.choose("Taken along")
     QTest.keyClick(dialog.gallery, Qt.Key_F2)

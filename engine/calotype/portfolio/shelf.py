@@ -200,7 +200,12 @@ def add(name: str, data: bytes, learnt: bool = False) -> str:
 
 def import_file(path: Path, name: str = "") -> str:
     """Returns the name that it got. Raises CalotypeError BAD_STYLE, BAD_FILE, BAD_PARAMETER, NOT_WRITTEN."""
-    file = stylefile.read(path)
+    try:
+        file = stylefile.read(path)
+    except CalotypeError as error:
+        if error.code != "BAD_STYLE":  # then it is named
+            raise
+        raise CalotypeError(error.code, f"{path.name}: {error.sentence}") from None
     return add(name or free_name(path.stem), file.data)
 
 
