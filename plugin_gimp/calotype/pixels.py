@@ -1,6 +1,6 @@
 """What an operation gets to see of an image: samples as the image itself holds them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -120,7 +120,7 @@ class Source:
     layer: Layer
     kept: Gegl.Buffer | None
     selection: Layer | None
-    thumbnail: bytes
+    thumbnail: Sequence[int]
 
 
 def chosen_layer(image: Gimp.Image, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
@@ -212,10 +212,12 @@ def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Sour
     )
 
 
-def thumbnail(drawable: Gimp.Drawable) -> tuple[bytes, int, int]:
-    """Grey pixels (of colours the green ones), width and height."""
-    data, width, height, bytes_a_pixel = drawable.get_thumbnail_data(THUMBNAIL_PX, THUMBNAIL_PX)
-    return bytes(data.get_data())[bytes_a_pixel > 2 :: bytes_a_pixel], width, height
+def thumbnail(drawable: Gimp.Drawable) -> tuple[Sequence[int], int, int]:
+    """Sums of each pixel's colours, width and height."""
+    thumb, width, height, bytes_a_pixel = drawable.get_thumbnail_data(THUMBNAIL_PX, THUMBNAIL_PX)
+    data = bytes(thumb.get_data())
+    planes = [data[plane::bytes_a_pixel] for plane in range(3 if bytes_a_pixel > 2 else 1)]
+    return [sum(colours) for colours in zip(*planes, strict=True)], width, height
 
 
 def outside() -> CalotypeError:

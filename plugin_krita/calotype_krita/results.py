@@ -49,7 +49,7 @@ def insert(document: Any, reading: Reading, operation: params.Operation, layers:
         active = chosen
         if active is None or (stayed and not operation.report):
             active = node.childNodes()[0] if node.type() == "grouplayer" else node
-        # Krita makes whatever is added active, a little later, though the user may be at work on another layer.
+        # Krita makes whatever is added active, a little later, though the user may be at work elsewhere.
         QtCore.QTimer.singleShot(0, lambda: _activate(document, active))
     opened = [
         _open(layer, space_of(layer.format, layer.profile, reading.space), document.resolution())

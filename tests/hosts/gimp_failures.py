@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gi.repository import Gimp
-from gimp_inside import Precision, box, call, home, native, picture, refused, run, tree
+from gimp_inside import Base, Precision, box, call, drawn, home, native, picture, refused, run, tree
 
 PLUGIN = Path(Gimp.directory(), "plug-ins/calotype")
 CONNECTION = Path(home("run/connection.json"))
@@ -85,7 +85,7 @@ def test_an_image_that_changed_its_shape_meanwhile_gets_nothing_and_is_told_so()
         "source.image.flip(Gimp.OrientationType.HORIZONTAL)",
         "source.image.rotate(Gimp.RotationType.DEGREES180)",
     ):
-        image, layer = picture()
+        image, layer = drawn(lambda x, y: [x / 90, y / 70, 0.2], 90, 70, Base.RGB, Precision.U8_NON_LINEAR)
         with before_the_result(change):
             refused("execution-error", "scaled, cropped, mirrored or turned", "identity", image, layer)
         image.delete()
