@@ -313,8 +313,8 @@ class Window:
         self._lesson = None
         if self._dialog.get_visible():
             self._ask("list", lesson.sentence)
-        elif lesson.sentence:
-            Gimp.message(lesson.sentence)
+        elif lesson.line:
+            Gimp.message(lesson.line)
 
     # ---- questions
 
@@ -357,7 +357,7 @@ class _Lesson:
         operation = next((each for each in operations if each.background), None)
         if operation is None:
             raise CalotypeError("UNKNOWN_OPERATION", "This engine cannot train. Run 'python3 install.py'.")
-        self.sentence = ""
+        self.sentence = self.line = ""
         self._name, self._operation = name, operation
         self._request = Request(operation.name, [], operation.check({"name": name}))
         self._session = Session("GIMP")
@@ -368,16 +368,16 @@ class _Lesson:
         )
 
     def turn(self) -> bool:
-        """Whether it has ended; sentence says how."""
+        """Whether it has ended; sentence says how, and line in short."""
         try:
             self.meter.tick()
             next(self._steps)
             return False
         except StopIteration as done:
             record = Record.of(self._operation, self._request, done.value)
-            self.sentence = " ".join(record.report)
+            self.sentence, self.line = " ".join(record.report), record.line
         except CalotypeError as error:
-            self.sentence = error.sentence
+            self.sentence = self.line = error.sentence
         self._shown.__exit__(None, None, None)
         self._session.close()
         return True

@@ -48,6 +48,11 @@ class TestEngine:
         ended = answer(client, job)
         assert isinstance(ended, Failed)
         assert ended.code == "PAUSED"
+        resumed = client.submit(Request("train_style", [], {"name": "Paused"}))
+        client.cancel(resumed, pause=True)  # before it has begun
+        ended = answer(client, resumed)
+        assert isinstance(ended, Failed)
+        assert ended.code == "PAUSED"
         client.ask_styles()
         told = events_until(client, Styles)
         assert [each["name"] for each in told.unfinished] == ["Paused"]

@@ -12,7 +12,7 @@ from calotype.portfolio import stylefile
 from hosts import rootfs
 from hosts.gimp import PROJECT, with_engine
 from hosts.gimp_screen import on_screen
-from hosts.test_gimp_screen import IMAGE, grainy, tree
+from hosts.test_gimp_screen import IMAGE, grainy, status_bar, tree
 
 pytestmark = [
     pytest.mark.skipif(rootfs.why_not() is not None, reason=str(rootfs.why_not())),
@@ -171,6 +171,32 @@ def test_a_training_is_watched_paused_resumed_and_finished_while_gimp_goes_on(gi
     gimp.picture("styles-resumed")
     assert unfinished(gimp) == []
     assert gimp.shows(STYLES)
+
+
+def test_what_was_resumed_ends_well_though_styles_is_closed_and_the_next_style_has_no_name(gimp):
+    train_a_little(gimp, "Resumed", "alt+p")
+    gimp.timed = True
+    open_styles(gimp)
+    gimp.key("alt+s")
+    gimp.window(TRAINING)
+    activate(gimp, STYLES)
+    gimp.key("Escape")
+    gimp.wait(lambda: not gimp.shows(STYLES))
+    gimp.picture("styles-closed")
+    before = status_bar("styles-closed")
+    gimp.wait(lambda: own(gimp) == ["Resumed"], 180)
+    gimp.wait(lambda: not gimp.shows(TRAINING), 60)
+    time.sleep(1)
+    gimp.picture("styles-closed-ended")
+    assert not np.array_equal(status_bar("styles-closed-ended"), before)
+    train(gimp, "Trained")
+    gimp.wait(lambda: own(gimp) == ["Resumed", "Trained"], 180)
+    gimp.wait(lambda: not gimp.shows(TRAINING), 60)
+    gimp.filter("Train Style")
+    gimp.window(TRAINING)
+    time.sleep(0.5)
+    gimp.key("alt+o")
+    gimp.wait(lambda: unfinished(gimp) == ["photo"], 120)
 
 
 def test_cancel_leaves_nothing_unfinished(gimp):
