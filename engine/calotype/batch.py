@@ -90,12 +90,11 @@ def _batch(options: argparse.Namespace) -> None:
 
     try:
         options.out.mkdir(parents=True, exist_ok=True)
+        for each in done:
+            _tell(options, each)
         for each in _worked_through(pictures, steps, options):
             done.append(each)
-            if options.json:
-                print(json.dumps(asdict(each)))
-            elif each.error:
-                print(f"  {_shown(each.error)}", file=sys.stderr)
+            _tell(options, each)
             if time.monotonic() > reported + REPORT_EVERY_S:
                 report()
                 reported = time.monotonic()
@@ -103,7 +102,8 @@ def _batch(options: argparse.Namespace) -> None:
     except OSError as error:
         raise lost(error) from None
     except (CalotypeError, KeyboardInterrupt) as stop:
-        report()
+        if done:
+            report()
         if isinstance(stop, CalotypeError) and stop.code != "CANCELLED":
             raise
         sentence = f"Stopped: {len(done)} of {count} are done. Type it again to go on."
@@ -140,6 +140,13 @@ def _worked_through(pictures: list[Path], steps: list[Step], options: argparse.N
         _say(options, "Nothing was left to do.")
 
 
+def _tell(options: argparse.Namespace, each: Done) -> None:
+    if options.json:
+        print(json.dumps(asdict(each)))
+    elif each.error:
+        print(f"  {_shown(each.error)}", file=sys.stderr)
+
+
 def _say(options: argparse.Namespace, sentence: str) -> None:
     if not options.json:
         print(_shown(sentence))
@@ -160,7 +167,7 @@ def parsed(texts: list[str], known: list[params.Operation], finish: str) -> list
             raise CalotypeError("BAD_PARAMETER", f"{operation.label} makes no pictures: leave it out.")
         values = {}
         files: list[str] = []
-        for pair in re.split(r",(?=[\w-]+=)", rest) if rest else []:  # values may have commas
+        for pair in re.split(r",(?=\s*[\w-]+\s*=)", rest) if rest else []:  # values may have commas
             key, equals, value = pair.partition("=")
             key = key.strip().replace("-", "_")
             kinds = {p.name: p for p in operation.parameters}
@@ -172,6 +179,9 @@ def parsed(texts: list[str], known: list[params.Operation], finish: str) -> list
                 files.append(values[key])
             elif isinstance(kinds[key], params.Style):
                 files.append(str(shelf.file_of(values[key])))
+            elif key == "blend":
+                named = [part.partition(":")[0].strip() for part in values[key].split(",")]
+                files += [str(shelf.file_of(name)) for name in named]
         steps.append(Step(operation.name, values, tuple(files)))
     if finish != "off":
         last = params.find(known, steps[-1].operation)
@@ -217,7 +227,11 @@ def _pictures(folder: Path, out: Path) -> tuple[list[Path], list[Done]]:
         paths = [Path(where, name) for name in names if Path(name).suffix.lower() in SUFFIXES]
         found += [path for path in paths if os.path.isfile(path)]
     closed = [
-        Done(Path(error.filename).relative_to(folder).as_posix(), "", error=f"Not read: {error.strerror}.")
+        Done(
+            Path(error.filename).relative_to(folder).as_posix(),
+            "",
+            error=f"{error.filename} was not read: {error.strerror}.",
+        )
         for error in unread
     ]
     if not found and not closed:
@@ -247,7 +261,7 @@ def _about(path: Path) -> list[int]:
     """Empty where there is no such file: then reading it says so, or a style is no file."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return []
     return [found.st_size, found.st_mtime_ns]
 

@@ -130,8 +130,10 @@ class Jobs:
         if job.state == "done":
             return  # the answer is under way
         if job.state != "running":
-            resumed = job.priority == protocol.BACKGROUND and not job.uploads  # all it has is kept already
-            job.paused = pause and resumed
+            more = job.fields["layers"] or job.fields["parameters"].get("more")
+            job.paused = (
+                pause and job.priority == protocol.BACKGROUND and not more
+            )  # all it has is kept already
             self.end(job, cancelled(job))
             return
         job.paused = pause and job.priority == protocol.BACKGROUND

@@ -97,9 +97,10 @@ def _chosen(
     """The layers to learn from, none of marked unless there is no other."""
     if what == "layer" or len(drawables) < 2:
         return [pixels.target(pixels.chosen_layer(image, drawables), marked)]
-    if len(drawables) + len(marked) > LAYERS_MAX:
-        most = LAYERS_MAX - len(marked)
-        raise bad_input(f"{len(drawables)} layers are selected. Select at most {most}, or merge some.")
+    most = LAYERS_MAX - len(marked) - 1  # the selection is one more
+    count = sum(drawable not in marked for drawable in drawables)
+    if count > most:
+        raise bad_input(f"{count} layers are selected. Select at most {most}, or merge some.")
     layers = [pixels.chosen_layer(image, [drawable]) for drawable in drawables]
     return [layer for layer in layers if layer not in marked] or [pixels.target(layers[0], marked)]
 

@@ -213,11 +213,11 @@ def source(image: Gimp.Image, drawable: Gimp.Layer, whole: bool = False) -> Sour
 
 
 def thumbnail(drawable: Gimp.Drawable) -> tuple[Sequence[int], int, int]:
-    """Sums of each pixel's colours, width and height."""
+    """Sums of each pixel's samples, width and height."""
     thumb, width, height, bytes_a_pixel = drawable.get_thumbnail_data(THUMBNAIL_PX, THUMBNAIL_PX)
     data = bytes(thumb.get_data())
-    planes = [data[plane::bytes_a_pixel] for plane in range(3 if bytes_a_pixel > 2 else 1)]
-    return [sum(colours) for colours in zip(*planes, strict=True)], width, height
+    planes = [data[plane::bytes_a_pixel] for plane in range(bytes_a_pixel)]
+    return [sum(samples) for samples in zip(*planes, strict=True)], width, height
 
 
 def outside() -> CalotypeError:

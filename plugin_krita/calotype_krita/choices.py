@@ -87,20 +87,20 @@ class LayerField(ChoiceField):
     """The document's layers as they are when the list is opened."""
 
     def __init__(self, layers: Callable[[], list[Any]], parameter: params.OtherLayer) -> None:
-        """layers: (unique id, name) pairs."""
+        """layers: (unique id, name) pairs. wanted: what was chosen, though its document may not be active."""
         super().__init__([])
         self.layers, self.parameter = layers, parameter
-        self._wanted: Any = None
+        self.wanted: Any = None
         self.combo.showPopup = self._open
         self.combo.currentIndexChanged.connect(self._choose)
         self.refresh()
 
     def set_value(self, value: Any) -> None:
         super().set_value(value)
-        self._wanted = value
+        self.wanted = value
 
     def _choose(self, _: int) -> None:
-        self._wanted = self.value()
+        self.wanted = self.value()
 
     def refresh(self) -> None:
         """What was chosen is chosen wherever it is there, as it is again when its document comes back."""
@@ -109,7 +109,7 @@ class LayerField(ChoiceField):
         self.combo.clear()
         for value, label in [(None, self.parameter.none)] * self.parameter.optional + self.layers():
             self.combo.addItem(label, value)
-        super().set_value(self._wanted)
+        super().set_value(self.wanted)
         del blocker
         if self.value() != chosen:
             self.changed.emit()

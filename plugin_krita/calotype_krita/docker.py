@@ -8,6 +8,7 @@ from typing import Any
 from krita import DockWidget, Krita
 
 from calotype_krita import reading
+from calotype_krita.choices import LayerField
 from calotype_krita.form import Form
 from calotype_krita.preview import PreviewPane
 from calotype_krita.qt import QtCore, QtGui, QtWidgets
@@ -112,10 +113,10 @@ class CalotypeDocker(DockWidget):
         """What the form says: layers for as long as this docker is there."""
         if self.form is None:
             return
-        operation, values = self.form.operation, self.form.values()
-        remember(operation.name, values)
-        named = [p.name for p in operation.parameters if isinstance(p, params.OtherLayer)]
-        self._layers_chosen[operation.name] = {name: values[name] for name in named}
+        name, fields = self.form.operation.name, self.form.fields
+        remember(name, self.form.values())
+        chosen = {key: field.wanted for key, field in fields.items() if isinstance(field, LayerField)}
+        self._layers_chosen[name] = chosen
 
     def show_state(self) -> None:
         document = Krita.instance().activeDocument()
@@ -221,7 +222,8 @@ class CalotypeDocker(DockWidget):
     def _fill(self, form: Form, values: dict[str, Any]) -> None:
         form.set_values(values)
         for name, layer in self._layers_chosen.get(form.operation.name, {}).items():
-            form.fields[name].set_value(layer)
+            if name in form.fields:
+                form.fields[name].set_value(layer)
 
     def _learnt(self, operation: str, name: str) -> None:
         """The next style needs a name of its own."""

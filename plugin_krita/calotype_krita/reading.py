@@ -84,9 +84,13 @@ def read_layer(document: Any, node: Any, whole: bool = False) -> Reading:
 
 
 def thumbnail(node: Any) -> bytes:
-    """Grey, THUMBNAIL_PX wide and high."""
-    made = node.thumbnail(THUMBNAIL_PX, THUMBNAIL_PX).convertToFormat(QtGui.QImage.Format.Format_Grayscale8)
-    made = made.scaled(THUMBNAIL_PX, THUMBNAIL_PX)
+    """In grey, on grey, THUMBNAIL_PX wide and high."""
+    made = QtGui.QImage(THUMBNAIL_PX, THUMBNAIL_PX, QtGui.QImage.Format.Format_RGB32)
+    made.fill(QtGui.QColor(128, 128, 128))
+    painter = QtGui.QPainter(made)
+    painter.drawImage(made.rect(), node.thumbnail(THUMBNAIL_PX, THUMBNAIL_PX))
+    painter.end()
+    made = made.convertToFormat(QtGui.QImage.Format.Format_Grayscale8)
     return bytes(made.constBits().asstring(THUMBNAIL_PX * THUMBNAIL_PX))
 
 
@@ -154,11 +158,10 @@ def read_pictures(document: Any, what: str, marked: Sequence[Any] = ()) -> tuple
             seen += [layer for each in others if _is_seen(layer := _projection(each, each.bounds()))]
         return seen, selection
     nodes = [target(document, marked)] if what == "layer" else _selected(document, marked)
-    if len(nodes) + len(marked) > LAYERS_MAX:
-        raise CalotypeError(
-            "TOO_LARGE",
-            f"{len(nodes)} layers are selected. Select at most {LAYERS_MAX - len(marked)}, or merge some.",
-        )
+    most = LAYERS_MAX - len(marked) - 1  # the selection is one more
+    if len(nodes) > most:
+        sentence = f"{len(nodes)} layers are selected. Select at most {most}, or merge some."
+        raise CalotypeError("TOO_LARGE", sentence)
     everything = QtCore.QRect()
     for node in nodes:
         _refuse_what_has_no_pixels(node)

@@ -38,15 +38,14 @@ def insert(document: Any, reading: Reading, operation: params.Operation, layers:
     if below is not None and below.parentNode() is None:
         below = None  # removed meanwhile
     layers = _moved(document, below, reading, layers)
-    chosen = document.activeNode()
-    stayed = chosen is not None and chosen.uniqueId() == reading.node
     inner = [layer for layer in layers if layer.place.kind != "document"]
     outer = [layer for layer in layers if layer.place.kind == "document"]
     if inner:
         with ExitStack() as scratches:
             node = _one_node(document, reading, operation, inner, scratches)
+            active = document.activeNode()  # Krita's loop has run in between
             _add(document, below, node)
-        active = chosen
+        stayed = active is not None and active.uniqueId() == reading.node
         if active is None or (stayed and not operation.report):
             active = node.childNodes()[0] if node.type() == "grouplayer" else node
         # Krita makes whatever is added active, a little later, though the user may be at work elsewhere.

@@ -120,9 +120,15 @@ class Studio(QtCore.QObject):
         self._timer.start(TICK_MS)
 
     def cancel(self, document: Any) -> None:
-        job = self.jobs.get(key_of(document)) if document is not None else None
-        if job is not None:
-            self.session.cancel(job.number)
+        key = key_of(document)
+        job = self.jobs.get(key)
+        if job is None:
+            return
+        self.session.cancel(job.number)
+        if any(result.job == job.number for result in self._arrived):  # it waits for a stroke to end
+            self._arrived = [result for result in self._arrived if result.job != job.number]
+            del self.jobs[key]
+            self._tell(key, False, "Cancelled.")
 
     def _pump(self) -> None:
         if self._inserting:  # Krita runs its loop, and so this timer, inside of some of its calls
@@ -140,9 +146,10 @@ class Studio(QtCore.QObject):
                 self._take(event)
         for preview in self.previews:
             preview.turn()
-        for result in [each for each in self._arrived if self._is_free(each.job)]:
-            self._arrived.remove(result)
-            self._take(result)
+        for result in list(self._arrived):
+            if self._is_free(result.job):
+                self._arrived.remove(result)
+                self._take(result)
         self._pace()
 
     def _is_free(self, number: str) -> bool:

@@ -514,6 +514,30 @@ def test_what_is_not_selected_is_not_repaired_in_a_result() -> None:
     assert np.array_equal(made[:, 164:], bytes_of(spoilt())[:, 164:])
 
 
+def test_where_little_is_selected_little_of_a_repair_is_laid() -> None:
+    mask = np.full((SIDE, SIDE), 60, np.uint8)
+    task = task_of(bytes_of(spoilt()), mask=mask)
+    made = run("enhance", task, check="correct")[0].native
+    assert task.facts["check"]["repairs"]
+    again = task_of(made)
+    run("check", again)
+    told, found = (each.facts["check"]["scores"]["realism"] for each in (task, again))
+    assert told == pytest.approx(found, abs=1)
+
+
+def test_of_what_was_enlarged_all_is_checked() -> None:
+    """Though it comes to be as large as the layer of which a quarter was selected."""
+    mask = np.zeros((192, 192), np.uint8)
+    mask[48:144, 48:144] = 255
+    task = task_of(bytes_of(spoilt(192)), mask=mask)
+    (made,) = run("upscale", task, scale="2", check="check")
+    assert made.box == task.layers[0].box
+    again = task_of(made.native)
+    run("check", again)
+    assert task.facts["check"]["scores"] == again.facts["check"]["scores"]
+    assert task.facts["check"]["regions"] == again.facts["check"]["regions"]
+
+
 def test_a_finish_that_there_is_not_is_told_of() -> None:
     with pytest.raises(CalotypeError) as caught:
         finish.build("restore", {"check": "always"})

@@ -160,8 +160,9 @@ def test_values_are_of_their_kind() -> None:
     steps = batch.parsed(["restore:preset=gentle,tone=no,noise=12.5", "upscale"], declare.declared(), "off")
     assert steps[0].values == {"preset": "gentle", "tone": False, "noise": 12.5}
     assert steps[1].values == {}
-    (blend,) = batch.parsed(["stylize:blend=kiss:0.4,scream:0.6,refine=0"], declare.declared(), "off")
+    (blend,) = batch.parsed(["stylize:blend=kiss:0.4,scream:0.6, refine=0"], declare.declared(), "off")
     assert blend.values == {"blend": "kiss:0.4,scream:0.6", "refine": 0}
+    assert [Path(name).stem for name in blend.files] == ["kiss", "scream"]
 
 
 def test_folders_that_make_no_sense_are_told_of(folder: Path, tmp_path: Path) -> None:
@@ -279,6 +280,11 @@ def test_without_an_engine_the_rest_is_not_tried(
     with pytest.raises(CalotypeError, match="did not start"):
         work_through(folder, tmp_path / "out", "denoise")
     assert len(asked) == 1
+    report = tmp_path / "out" / "report.html"
+    report.write_text("of an earlier run")
+    with pytest.raises(SystemExit):
+        cli.main(["batch", str(folder), str(tmp_path / "out"), "denoise"])
+    assert report.read_text() == "of an earlier run"
 
 
 def test_a_torn_line_costs_its_own_picture_alone(folder: Path, tmp_path: Path, idle: list[Request]) -> None:

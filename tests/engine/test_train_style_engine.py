@@ -67,6 +67,11 @@ class TestEngine:
         for _ in range(3):
             assert np.array_equal(pixels(run(client, Request("invert", [SMALL])).layers[0]), 255 - CELLS)
         assert job in client.jobs, "it learns still"
+        waits = client.submit(Request("train_style", [SMALL], {"name": "Waits"}))
+        client.cancel(waits, pause=True)
+        ended = answer(client, waits)
+        assert isinstance(ended, Failed)
+        assert ended.code == "CANCELLED", "there is nothing to be kept"
         client.cancel(job)
         ended = answer(client, job)
         assert isinstance(ended, Failed)

@@ -146,6 +146,8 @@ def scenario_layers_that_were_chosen_are_chosen_when_their_filter_or_document_co
     yield settled(other, picture)
     docker.form.refresh()
     assert docker.form.values()["source"] is None
+    docker.choose("correct")
+    docker.choose("check")
     yield from closed(other)
     app.setActiveDocument(document)
     yield settled(document, photo)

@@ -120,6 +120,22 @@ def scenario_a_result_waits_for_the_end_of_a_stroke_of_a_pen():
     assert names(document) == ["Photo", "Slow"]
 
 
+def scenario_a_result_that_waits_can_be_cancelled():
+    document, photo = opened()
+    yield settled(document, photo)
+    studio().run(document, "slow", {"steps": 20, "step_ms": 20})
+    yield lambda: studio().jobs[key_of(document)].last is not None
+    canvas = _canvas()
+    QTest.mousePress(canvas, Qt.LeftButton, Qt.NoModifier, canvas.rect().center())
+    yield lambda: studio()._arrived
+    studio().cancel(document)
+    assert key_of(document) not in studio().jobs and sentences(document) == (False, "Cancelled.")
+    QTest.mouseRelease(canvas, Qt.LeftButton, Qt.NoModifier, canvas.rect().center())
+    for _ in range(30):
+        yield
+    assert names(document) == ["Photo"]
+
+
 def _pen(canvas, kind, pressure, right=0):
     here = QPointF(canvas.rect().center()) + QPointF(right, 0)
     buttons = Qt.LeftButton if pressure else Qt.NoButton

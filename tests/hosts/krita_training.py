@@ -83,7 +83,7 @@ def scenario_what_is_learnt_from_is_the_document_the_layer_or_the_selected_layer
     part = lesson(pictures="document")
     assert (part.layers[0].x, part.layers[0].width, part.layers[0].height) == (10, 40, 30)
     assert bytes(part.selection.pixels) == b"\xff" * (40 * 30)
-    with mock.patch.object(reading, "LAYERS_MAX", 2):
+    with mock.patch.object(reading, "LAYERS_MAX", 3):
         trained(pictures="layers")
     assert "3 layers are selected. Select at most 2" in sentences(document)[1], sentences(document)
     parts = lesson(pictures="layers")

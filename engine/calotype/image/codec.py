@@ -127,7 +127,9 @@ class Canvas:
             return None
         shape = replace(layer.shape, format=with_alpha(self.format), name=self.shape.name)
         shape = replace(shape, profile_bytes=len(self.profile))
-        made = Canvas(shape, memoryview(bytearray(shape.pixel_bytes) + self.profile))
+        data = memoryview(bytearray(shape.total_bytes))
+        data[shape.pixel_bytes :] = self.profile
+        made = Canvas(shape, data)
         there = _part(made.native, Box(lap.x0 - x, lap.y0 - y, lap.x1 - x, lap.y1 - y))
         there[..., -1] = np.iinfo(there.dtype).max if there.dtype.kind == "u" else 1
         there[..., : len(self.format.channels)] = _part(self.native, lap)

@@ -79,7 +79,7 @@ def reached(task: Task, layer: Canvas) -> Tensor | None:
     selected, unless layer is a result that was enlarged, and to be seen. None for all of it.
     """
     height, width = reduced_size(layer.box.height, layer.box.width, SEEN_PX)
-    selection = task.selection if layer.box == task.layers[0].box else None
+    selection = task.selection_of(layer)
     if selection is None and not layer.has_alpha:
         return None
 

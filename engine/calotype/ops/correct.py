@@ -95,7 +95,7 @@ def found(
     strength: float = 1.0,
 ) -> Outcome:
     """What becomes of layer, which may be a result. painted: (H, W), bool, as layer. strength: 0..1."""
-    veil = task.layers[0] if layer.box == task.layers[0].box else layer  # of a result, selections may be it
+    veil = task.layers[0] if task.lies_on_first(layer) else layer  # of a result, selections may be it
     picture = check.seen(layer, veil)
     known = _known(task, picture, None if source is None else check.below(layer, source), style)
     marks = None if painted is None else torch.from_numpy(painted)

@@ -38,15 +38,15 @@ class Finished:
         else:
             task.facts["check"] = check.told(result, outcome.seen, scores, outcome.left)
             task.report(check.sentence(scores, outcome.left))
-        if result.box == task.layers[0].box and outcome.left and result.shape.place.kind == "layer":
+        if task.lies_on_first(result) and outcome.left and result.shape.place.kind == "layer":
             check.show(task, found, outcome.left, visible=False)
 
 
 def _lay(task: Task, result: Canvas, outcome: Outcome) -> None:
     """The repairs into a result that there is, where it is selected."""
     change = correct.changer(outcome, result.box)
-    selection = task.selection if result.box == task.layers[0].box else None
+    on_first = task.lies_on_first(result)
     for rows in bands(result.box):
         task.progress(0.9, "Correcting")
-        inside = None if selection is None else (selection.mask(rows) > 0).float()
+        inside = task.share(rows) if on_first else None
         result.write(rows, result, change(result.picture(rows), rows).clamp(0, 1), inside, False)

@@ -68,6 +68,7 @@ class Task:
         self.results: list[Canvas] = []
         self.facts: dict[str, Any] = {}
         self._into_alpha = into_alpha and selection is not None
+        self._enlarged = False
         self._allocate = allocate
 
     def copy(self, source: Canvas, name: str, place: Place | None = None) -> Canvas:
@@ -249,6 +250,7 @@ class Task:
         step: returns a picture contract.scale times larger. Raises CalotypeError TOO_LARGE, BAD_RESULT.
         """
         source, scale = self.layers[0], contract.scale
+        self._enlarged = True
         box = source.box if self.selection is None else self.selection.box
         width, height = scale * box.width, scale * box.height
         if max(width, height) > SIDE_PX_MAX or width * height > PIXELS_MAX:
@@ -276,6 +278,21 @@ class Task:
             contract,
             lambda fraction: self.progress(fraction, stage),
         )
+
+    def selection_of(self, layer: Canvas) -> Selection | None:
+        """What is selected of layer, which may be a result, but not one that was enlarged."""
+        return self.selection if self.lies_on_first(layer) else None
+
+    def lies_on_first(self, layer: Canvas) -> bool:
+        """Whether each pixel of layer, which may be a result, stands for the first layer's."""
+        return layer is self.layers[0] or (not self._enlarged and layer.box == self.layers[0].box)
+
+    def share(self, rows: Box) -> Tensor | None:
+        """How much of a change of a result is to be written into its pixels, (h, w), 0..1; None for all."""
+        if self.selection is None:
+            return None
+        mask = self.selection.mask(rows)
+        return (mask > 0).float() if self._into_alpha else mask
 
     def touches(self, box: Box) -> bool:
         """Whether anything in box is to be changed."""
