@@ -93,7 +93,7 @@ def _others(parameter: params.Parameter) -> list[Any]:
 
 ELSEWHERE = ("model", "blend_layer", "check")
 """Parameters with a test of their own: models are the user's, the layer says where a blend is what, and how
-an operation ends is test_anomalies.py's, as Correct is.
+an operation ends is test_finish.py's, and Correct is test_repairs.py's.
 """
 
 
