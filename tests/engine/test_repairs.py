@@ -167,8 +167,10 @@ def test_an_anomaly_layer_with_nothing_on_it_is_told_of() -> None:
 
 def test_without_steps_nothing_is_repaired() -> None:
     steps = dict.fromkeys(("repaint", "weaken", "clean", "tone", "fill", "restore"), False)
-    with pytest.raises(CalotypeError, match="No repair"):
+    with pytest.raises(CalotypeError, match=r"No repair.* Name its source layer and its style, or lower"):
         run("correct", task_of(bytes_of(spoilt())), **steps)
+    with pytest.raises(CalotypeError, match=r"No repair.* Lower the strictness"):
+        run("correct", task_of(bytes_of(spoilt()), opaque(photo())), source=1, style="scream", **steps)
 
 
 @pytest.mark.parametrize("step", ladder.STEPS)

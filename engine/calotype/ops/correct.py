@@ -79,10 +79,9 @@ class Correct:
     def _nothing(self, outcome: Outcome) -> str:
         if not outcome.refused:
             return "Nothing looks wrong. Lower the threshold, or paint what is wrong on an anomaly layer."
-        return (
-            "No repair made the picture better, so it was left as it is. Name its source layer and its "
-            "style, or lower the strictness."
-        )
+        unknown = ["its source layer"] * (self.source is None) + ["its style"] * (not self.style)
+        advice = f"Name {' and '.join(unknown)}, or lower" if unknown else "Lower"
+        return f"No repair made the picture better, so it was left as it is. {advice} the strictness."
 
 
 def found(
