@@ -29,6 +29,11 @@ def cancelled(job: Job | None = None) -> CalotypeError:
     return CalotypeError("CANCELLED", "Cancelled.")
 
 
+LATER = CalotypeError(
+    "CANCELLED", "Cancelled before it went on: what it had learnt is still among what is unfinished."
+)
+
+
 class Jobs:
     """Every job that is not forgotten yet. Editors ask through front, workers of pool do the work."""
 
@@ -131,10 +136,9 @@ class Jobs:
             return  # the answer is under way
         if job.state != "running":
             more = job.fields["layers"] or job.fields["parameters"].get("more")
-            job.paused = (
-                pause and job.priority == protocol.BACKGROUND and not more
-            )  # all it has is kept already
-            self.end(job, cancelled(job))
+            resumed = job.priority == protocol.BACKGROUND and not more  # all it has learnt is kept already
+            job.paused = pause and resumed
+            self.end(job, LATER if resumed and not pause else cancelled(job))
             return
         job.paused = pause and job.priority == protocol.BACKGROUND
         job.cancelled_at = job.cancelled_at or time.monotonic()

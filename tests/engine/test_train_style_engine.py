@@ -48,11 +48,15 @@ class TestEngine:
         ended = answer(client, job)
         assert isinstance(ended, Failed)
         assert ended.code == "PAUSED"
-        resumed = client.submit(Request("train_style", [], {"name": "Paused"}))
-        client.cancel(resumed, pause=True)  # before it has begun
-        ended = answer(client, resumed)
-        assert isinstance(ended, Failed)
-        assert ended.code == "PAUSED"
+        other = submitted(client, name="Other")  # for which the next ones wait
+        for pause, code, said in ((True, "PAUSED", "is kept"), (False, "CANCELLED", "still among")):
+            resumed = client.submit(Request("train_style", [], {"name": "Paused"}))
+            client.cancel(resumed, pause)
+            ended = answer(client, resumed)
+            assert isinstance(ended, Failed)
+            assert (ended.code, said in ended.sentence) == (code, True)
+        client.cancel(other)
+        answer(client, other)
         client.ask_styles()
         told = events_until(client, Styles)
         assert [each["name"] for each in told.unfinished] == ["Paused"]
